@@ -1,0 +1,8 @@
+//! Pure decisions. Nothing here reads a clock, draws a random number, awaits or does I/O: the caller
+//! passes the time in, and gets back what to do.
+//!
+//! In scope: who may use a server now ([`instance`]), where a request goes ([`placement`]) and how it
+//! gets there through failures ([`dispatch`]). Out of scope: records, wire formats, hosts.
+
+pub mod ids;
+pub mod time;
