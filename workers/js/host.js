@@ -1,0 +1,4 @@
+// JavaScript the Rust side imports: what the platform offers only as JavaScript.
+export function now_ms() {
+  return Date.now();
+}
