@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The objects: durable records around the pure machines of `tidegate-domain`, generic over the host.
+//!
+//! An object is a single writer. Each message is one synchronous *turn*: load, handle, write, and only
+//! then effects. Nothing here awaits, reads a clock or opens a connection: a host passes the time in,
+//! executes the effects that a turn returns and feeds their results back as further turns.
+//!
+//! Invariant: whatever a turn answers or sends is already written, because the host commits the turn
+//! before it lets anything out (see [`driver`]).
+
+pub mod bindings;
+pub mod driver;
+pub mod ports;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod turn;

@@ -1,0 +1,70 @@
+//! `Journal`: what happened in an organisation on one day.
+
+use serde::{Deserialize, Serialize};
+
+/// A message to a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum JournalCommand {
+    /// Writes audit entries, once for each event id. Answer: `Done`.
+    Append {
+        /// Makes a repeated delivery harmless.
+        event_id: String,
+        /// The entries.
+        entries: Vec<AuditEntry>,
+    },
+    /// Newest first. Answer: [`AuditPage`].
+    Query {
+        /// At most this many.
+        limit: u32,
+        /// Only entries with a smaller sequence number.
+        #[serde(default)]
+        before: Option<i64>,
+    },
+}
+
+/// One audited change. Never holds a secret or a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// Who: `admin`, `instance/{id}`, `cron`.
+    pub actor: String,
+    /// What, in dotted past tense: `server.registered`, `server.ejected`.
+    pub action: String,
+    /// On what.
+    pub subject: String,
+    /// Why, or with which values.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A page of the audit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// Newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Pass as `before` for the next page.
+    #[serde(default)]
+    pub next_before: Option<i64>,
+}
+
+/// The UTC day of a moment, `2026-11-21`: names the journal that keeps it.
+pub fn day_of(at_ms: i64) -> String {
+    // Days to civil date, after Howard Hinnant's `civil_from_days` (public domain algorithm).
+    let days = at_ms.div_euclid(86_400_000) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}

@@ -1,0 +1,97 @@
+//! `Key`: the limits of one API key. Asked by the edge beside the admission, never in its stead.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of a key; `None` means unlimited. A key without any is never asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLimits {
+    /// Requests a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens a minute, prompt and completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+}
+
+impl KeyLimits {
+    /// Whether there is anything to enforce.
+    pub const fn is_unlimited(&self) -> bool {
+        self.requests_per_minute.is_none()
+            && self.tokens_per_minute.is_none()
+            && self.concurrency.is_none()
+    }
+}
+
+/// A message to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum KeyCommand {
+    /// May this request go on? The same id gets the same answer. Answer: [`KeyAnswer`].
+    Admit {
+        /// The request.
+        request: String,
+        /// The limits in force, as the caller's copy of the key record says.
+        limits: KeyLimits,
+        /// Prompt estimate plus `max_tokens`: reserved now, settled by what was really used.
+        reserve_tokens: u64,
+    },
+    /// The request goes on: its place is held for another minute. Answer: `Done`.
+    Renew {
+        /// The request.
+        request: String,
+    },
+    /// The request ended. Answer: `Done`.
+    Settle {
+        /// The request.
+        request: String,
+        /// Tokens really used.
+        used_tokens: u64,
+        /// Whether the request never reached a server: then it does not count at all.
+        refund: bool,
+    },
+}
+
+/// The answer to [`KeyCommand::Admit`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum KeyAnswer {
+    /// Within its limits.
+    Allowed {
+        /// For the `x-ratelimit-*` headers.
+        windows: KeyWindows,
+    },
+    /// Over one of them.
+    Denied {
+        /// Which: `requests`, `tokens` or `concurrency`.
+        limit: String,
+        /// When asking again makes sense.
+        retry_after_ms: u64,
+        /// For the `x-ratelimit-*` headers.
+        windows: KeyWindows,
+    },
+}
+
+/// What is left of a key's windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyWindows {
+    /// Limit, remaining and milliseconds to the reset of the request window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Window>,
+    /// The same for tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Window>,
+}
+
+/// One window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The limit.
+    pub limit: u64,
+    /// What is left.
+    pub remaining: u64,
+    /// Milliseconds until all of it is back.
+    pub reset_ms: u64,
+}

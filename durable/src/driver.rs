@@ -1,0 +1,378 @@
+//! The only loop around an object: open, run a turn, keep the outbox, arm the alarm.
+//!
+//! Invariant: `sent facts ⊆ committed rows`. A message to another object is a row written in the same
+//! synchronous step as the record it speaks of; the host sends it after the commit and the row goes
+//! when the receiver has answered, so a fact is delivered at least once whatever is evicted in between.
+//! The receiver applies it at most once ([`Cx::is_first_sight`]).
+//!
+//! In scope: ordering, the outbox, the alarm. Out of scope: what any object decides.
+
+use tidegate_domain::time::{Span, Timestamp};
+
+use crate::bindings::ObjectName;
+use crate::ports::{Entropy, Sql, StoreError, Value};
+use crate::turn::{Effect, EffectId, Outcome, Reply, Ticket, Turn};
+
+/// First pause before an undelivered message is sent again; doubles up to [`RESEND_CAP`].
+const RESEND_BASE: Span = Span::from_secs(2);
+/// Longest pause between two attempts. Undelivered facts are never dropped.
+const RESEND_CAP: Span = Span::from_secs(60);
+/// How long a sender may take to deliver one event again. Event ids are forgotten after this: the
+/// longest outage that at-most-once survives.
+const REMEMBER_EVENTS: Span = Span::from_secs(7 * 24 * 3600);
+
+/// Why a turn ended without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TurnError {
+    /// The store failed: nothing of this turn may be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The message is not one that this object knows.
+    #[error(
+        "{object} does not understand the message: {reason}; caller and object are of different releases"
+    )]
+    Message {
+        /// Which object.
+        object: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// What an object sees during a turn.
+pub struct Cx<'a> {
+    /// Storage.
+    pub sql: &'a dyn Sql,
+    /// Unpredictable bytes.
+    pub entropy: &'a dyn Entropy,
+    /// The turn's time.
+    pub now: Timestamp,
+    /// The object's own name.
+    pub name: &'a ObjectName,
+    effects: Vec<Effect>,
+    next_id: &'a mut u64,
+    touched_outbox: bool,
+}
+
+impl Cx<'_> {
+    /// Adds an effect to the turn.
+    pub fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// A fresh number for an effect or a ticket, unique while the object stays in memory.
+    pub fn fresh_id(&mut self) -> u64 {
+        *self.next_id += 1;
+        *self.next_id
+    }
+
+    /// Sends a fact to another object: at least once, starting after this turn's commit.
+    ///
+    /// # Errors
+    /// When the row cannot be written.
+    pub fn send(
+        &mut self,
+        to: ObjectName,
+        message: &impl serde::Serialize,
+    ) -> Result<(), StoreError> {
+        let message = encode("outbox message", message)?;
+        let rows = self.sql.exec(
+            "INSERT INTO outbox (recipient, message, attempts, due_at_ms) VALUES (?, ?, 0, ?) RETURNING id",
+            &[Value::from(to.to_string()), Value::from(message.as_str()), Value::from((self.now + RESEND_BASE).as_ms())],
+        )?;
+        let id = rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(Value::as_integer)
+            .unwrap_or_default();
+        self.touched_outbox = true;
+        self.effects.push(Effect::Send {
+            id: outbox_effect(id),
+            to,
+            message,
+        });
+        Ok(())
+    }
+
+    /// Whether this event was not applied before; remembers it in the same write.
+    ///
+    /// # Errors
+    /// When the row cannot be written.
+    pub fn is_first_sight(&mut self, event_id: &str) -> Result<bool, StoreError> {
+        let rows = self.sql.exec(
+            "INSERT INTO applied (event_id, at_ms) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1",
+            &[Value::from(event_id), Value::from(self.now.as_ms())],
+        )?;
+        Ok(!rows.is_empty())
+    }
+}
+
+/// Serialises what is about to be stored or sent.
+///
+/// # Errors
+/// When the value cannot be written as JSON (a map with odd keys): a bug, reported rather than panicked.
+pub fn encode(record: &'static str, value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unreadable {
+        record,
+        reason: error.to_string(),
+    })
+}
+
+/// Reads back what was stored.
+///
+/// # Errors
+/// When the text is not such a record.
+pub fn decode<T: serde::de::DeserializeOwned>(
+    record: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
+        record,
+        reason: error.to_string(),
+    })
+}
+
+/// An object: a record, its rules and its messages.
+pub trait Object: Sized {
+    /// The statements that make its tables, each harmless when repeated.
+    const SCHEMA: &'static [&'static str];
+
+    /// Loads the record.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError>;
+
+    /// Answers one message.
+    ///
+    /// # Errors
+    /// When the store fails or the message is unknown.
+    fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError>;
+
+    /// Runs whatever is due. Calls that come early, late or twice do no harm.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError>;
+
+    /// Takes the result of an effect that this object asked for (outbox deliveries also come here,
+    /// after the driver has settled the row).
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn done(&mut self, cx: &mut Cx<'_>, id: EffectId, outcome: Outcome) -> Result<(), TurnError>;
+
+    /// The earliest moment at which [`Object::alarm`] has something to do.
+    fn next_alarm(&self) -> Option<Timestamp>;
+}
+
+const OUTBOX_SCHEMA: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, recipient TEXT NOT NULL, \
+     message TEXT NOT NULL, attempts INTEGER NOT NULL, due_at_ms INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS applied (event_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID",
+];
+
+/// Outbox rows and in-memory effects share one number space: rows are even, the rest odd.
+fn outbox_effect(row: i64) -> EffectId {
+    u64::try_from(row).unwrap_or_default() * 2
+}
+
+/// Turns an in-memory number into an effect id that no outbox row can have.
+pub fn memory_effect(id: u64) -> EffectId {
+    id * 2 + 1
+}
+
+/// One object in memory, with its name and its alarm.
+pub struct Driver<O> {
+    object: O,
+    name: ObjectName,
+    next_id: u64,
+    armed: Option<Timestamp>,
+    outbox_due: Option<Timestamp>,
+}
+
+/// The ports of one turn.
+pub struct Host<'a> {
+    /// Storage.
+    pub sql: &'a dyn Sql,
+    /// Unpredictable bytes.
+    pub entropy: &'a dyn Entropy,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl<O: Object> Driver<O> {
+    /// Loads an object. Must run inside the same transaction as the first turn.
+    ///
+    /// # Errors
+    /// When its tables or record cannot be read.
+    pub fn open(host: &Host<'_>, name: ObjectName) -> Result<Self, StoreError> {
+        for statement in OUTBOX_SCHEMA.iter().chain(O::SCHEMA) {
+            host.sql.exec(statement, &[])?;
+        }
+        let mut next_id = 0;
+        let mut cx = context(host, &name, &mut next_id);
+        let object = O::open(&mut cx)?;
+        let outbox_due = earliest_due(host.sql)?;
+        Ok(Self {
+            object,
+            name,
+            next_id,
+            armed: None,
+            outbox_due,
+        })
+    }
+
+    /// Answers a message.
+    ///
+    /// # Errors
+    /// When the turn must be rolled back: the host then drops this driver and opens it anew.
+    pub fn call(&mut self, host: &Host<'_>, message: &str) -> Result<Turn, TurnError> {
+        self.turn(host, |object, cx| object.call(cx, message).map(Some))
+    }
+
+    /// The alarm rang: whatever is due runs, undelivered facts are sent again.
+    ///
+    /// # Errors
+    /// When the turn must be rolled back.
+    pub fn alarm(&mut self, host: &Host<'_>) -> Result<Turn, TurnError> {
+        self.armed = None;
+        self.turn(host, |object, cx| {
+            resend_due(cx)?;
+            object.alarm(cx)?;
+            Ok(None)
+        })
+    }
+
+    /// An effect ended.
+    ///
+    /// # Errors
+    /// When the turn must be rolled back.
+    pub fn done(
+        &mut self,
+        host: &Host<'_>,
+        id: EffectId,
+        outcome: Outcome,
+    ) -> Result<Turn, TurnError> {
+        self.turn(host, |object, cx| {
+            if id.is_multiple_of(2) {
+                settle_row(cx, id / 2, &outcome)?;
+            }
+            object.done(cx, id, outcome)?;
+            Ok(None)
+        })
+    }
+
+    fn turn(
+        &mut self,
+        host: &Host<'_>,
+        run: impl FnOnce(&mut O, &mut Cx<'_>) -> Result<Option<Reply>, TurnError>,
+    ) -> Result<Turn, TurnError> {
+        let mut cx = context(host, &self.name, &mut self.next_id);
+        let reply = run(&mut self.object, &mut cx)?;
+        let effects = cx.effects;
+        if cx.touched_outbox {
+            self.outbox_due = earliest_due(host.sql)?;
+        }
+        let alarm_at_ms = self.rearm();
+        Ok(Turn {
+            reply,
+            effects,
+            alarm_at_ms,
+        })
+    }
+
+    /// An alarm that rings too early is harmless, and each change of it is a billed row: so it is only
+    /// moved forward, or set when none is known to be.
+    fn rearm(&mut self) -> Option<i64> {
+        let wanted = [self.object.next_alarm(), self.outbox_due]
+            .into_iter()
+            .flatten()
+            .min()?;
+        if self.armed.is_some_and(|armed| armed <= wanted) {
+            return None;
+        }
+        self.armed = Some(wanted);
+        Some(wanted.as_ms())
+    }
+}
+
+fn context<'a>(host: &Host<'a>, name: &'a ObjectName, next_id: &'a mut u64) -> Cx<'a> {
+    Cx {
+        sql: host.sql,
+        entropy: host.entropy,
+        now: host.now,
+        name,
+        effects: Vec::new(),
+        next_id,
+        touched_outbox: false,
+    }
+}
+
+fn earliest_due(sql: &dyn Sql) -> Result<Option<Timestamp>, StoreError> {
+    let rows = sql.exec("SELECT MIN(due_at_ms) FROM outbox", &[])?;
+    Ok(rows
+        .first()
+        .and_then(|row| row.first())
+        .and_then(Value::as_integer)
+        .map(Timestamp::from_ms))
+}
+
+/// Sends what is due again. The next attempt is scheduled before this one is known to have failed, so
+/// that an eviction in the middle costs a repetition and never the message.
+fn resend_due(cx: &mut Cx<'_>) -> Result<(), StoreError> {
+    let rows = cx.sql.exec(
+        "SELECT id, recipient, message, attempts FROM outbox WHERE due_at_ms <= ? ORDER BY id LIMIT 100",
+        &[Value::from(cx.now.as_ms())],
+    )?;
+    for row in rows {
+        let [id, recipient, message, attempts] = row.as_slice() else {
+            continue;
+        };
+        let (Some(id), Some(attempts)) = (id.as_integer(), attempts.as_integer()) else {
+            continue;
+        };
+        let Some(to) = recipient.as_text().and_then(ObjectName::parse) else {
+            continue;
+        };
+        let pause = resend_pause(attempts + 1);
+        cx.sql.exec(
+            "UPDATE outbox SET attempts = attempts + 1, due_at_ms = ? WHERE id = ?",
+            &[Value::from((cx.now + pause).as_ms()), Value::from(id)],
+        )?;
+        let message = message.as_text().unwrap_or_default().to_owned();
+        cx.effects.push(Effect::Send {
+            id: outbox_effect(id),
+            to,
+            message,
+        });
+    }
+    cx.sql.exec(
+        "DELETE FROM applied WHERE at_ms < ?",
+        &[Value::from((cx.now - REMEMBER_EVENTS).as_ms())],
+    )?;
+    cx.touched_outbox = true;
+    Ok(())
+}
+
+fn settle_row(cx: &mut Cx<'_>, row: u64, outcome: &Outcome) -> Result<(), StoreError> {
+    let row = i64::try_from(row).unwrap_or_default();
+    if matches!(outcome, Outcome::Delivered { .. }) {
+        cx.sql
+            .exec("DELETE FROM outbox WHERE id = ?", &[Value::from(row)])?;
+        cx.touched_outbox = true;
+    }
+    // A failed delivery keeps its row; its next attempt was scheduled when it was sent.
+    Ok(())
+}
+
+fn resend_pause(attempts: i64) -> Span {
+    let doublings = u32::try_from(attempts.clamp(0, 10)).unwrap_or(10);
+    let pause = RESEND_BASE.times(1i64 << doublings);
+    pause.min(RESEND_CAP)
+}
+
+/// A ticket for an answer that comes later.
+pub fn ticket(cx: &mut Cx<'_>) -> Ticket {
+    cx.fresh_id()
+}

@@ -1,0 +1,102 @@
+//! What a turn hands to its host: an answer, effects to run after the commit, and the alarm to set.
+
+use serde::{Deserialize, Serialize};
+use tidegate_domain::time::Timestamp;
+
+use crate::bindings::ObjectName;
+
+/// Names an effect within its object, so that its result finds its way back.
+pub type EffectId = u64;
+
+/// Names an answer that comes later than its turn (a long poll).
+pub type Ticket = u64;
+
+/// The answer to the caller of a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Now, as JSON.
+    Now(String),
+    /// When an [`Effect::Resolve`] with this ticket comes. Tickets do not outlive the object's memory:
+    /// after an eviction the caller sees a broken call and asks again with the same id.
+    Later(Ticket),
+}
+
+/// What the host does once the turn is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "effect")]
+pub enum Effect {
+    /// Deliver an outbox row; report with [`Outcome::Delivered`] or [`Outcome::Failed`].
+    Send {
+        /// The outbox row.
+        id: EffectId,
+        /// The receiving object.
+        to: ObjectName,
+        /// The message, as JSON.
+        message: String,
+    },
+    /// `GET` a URL without following redirects; report with [`Outcome::Fetched`] or [`Outcome::Failed`].
+    Get {
+        /// The effect.
+        id: EffectId,
+        /// Where.
+        url: String,
+        /// A bearer token for the `authorization` header. Hosts must not log it.
+        bearer: Option<String>,
+        /// When to give up.
+        timeout_ms: u64,
+    },
+    /// Answer a caller that was told [`Reply::Later`].
+    Resolve {
+        /// Whose answer.
+        ticket: Ticket,
+        /// The answer, as JSON.
+        reply: String,
+    },
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// The message was accepted; this is the receiver's answer.
+    Delivered {
+        /// The receiver's answer, as JSON.
+        reply: String,
+    },
+    /// The server answered.
+    Fetched {
+        /// HTTP status.
+        status: u16,
+        /// The head of the body, at most 64 KiB.
+        body: String,
+        /// How long it took.
+        latency_ms: u64,
+    },
+    /// It did not work; the words are for people, with no secret in them.
+    Failed {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A finished turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The answer, if the turn had a caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Reply>,
+    /// What to do now, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub effects: Vec<Effect>,
+    /// The alarm to set, in milliseconds since the epoch, if it must change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarm_at_ms: Option<i64>,
+}
+
+impl Turn {
+    /// When the alarm should ring, if this turn changes it.
+    pub fn alarm_at(&self) -> Option<Timestamp> {
+        self.alarm_at_ms.map(Timestamp::from_ms)
+    }
+}
