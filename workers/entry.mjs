@@ -12,6 +12,8 @@ function settle(error) {
   );
 }
 
+let held;
+
 export default {
   async fetch(request, env, ctx) {
     const path = new URL(request.url).pathname;
@@ -19,6 +21,13 @@ export default {
       if (path.startsWith("/direct/")) return new Response(wasm.probe_call(path.slice(8)) + "\n");
       if (path === "/rpc") return new Response((await env.FLEET.getByName("probe").add(41)) + "\n");
       if (path === "/rpc/panic") return new Response(await env.FLEET.getByName("probe").fail());
+      if (path === "/throw") return new Response(wasm.probe_throw());
+      if (path.startsWith("/held/")) return new Response((held ??= new wasm.Held()).step(path.slice(6)) + "\n");
+      if (path.startsWith("/cross/")) {
+        const text = "x".repeat(300);
+        for (let i = 0; i < Number(path.slice(7)); i++) wasm.probe_call(text);
+        return new Response("done\n");
+      }
       if (path === "/trap") return new Response(String(wasm.probe_trap()));
       return await wasm.fetch(request, env, ctx);
     } catch (error) {

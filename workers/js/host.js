@@ -2,3 +2,7 @@
 export function now_ms() {
   return Date.now();
 }
+
+export function boom() {
+  throw new Error("the platform refused");
+}

@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(module = "/js/host.js")]
 extern "C" {
     fn now_ms() -> f64;
+    fn boom();
 }
 
 /// Answers the few routes that prove the pipeline.
@@ -59,4 +60,44 @@ fn deep(n: u64) -> u64 {
 #[wasm_bindgen]
 pub fn probe_trap() -> u64 {
     deep(1)
+}
+
+/// What an exception of the platform's does on its way through.
+#[wasm_bindgen]
+pub fn probe_throw() -> String {
+    boom();
+    "unreached".to_owned()
+}
+
+/// Something held across calls.
+#[wasm_bindgen]
+pub struct Held {
+    count: u32,
+}
+
+#[wasm_bindgen]
+impl Held {
+    /// Starts at nothing.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self { count: 0 }
+    }
+
+    /// Counts, and panics on request with the borrow held.
+    pub fn step(&mut self, json: &str) -> String {
+        self.count += 1;
+        if json == "panic" {
+            panic!("a panic in a held object");
+        }
+        if json == "throw" {
+            boom();
+        }
+        format!("{} {json}", self.count)
+    }
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::new()
+    }
 }
