@@ -55,11 +55,11 @@ export async function rust() {
 
 /** The path of a tool listed in `CARGO_TOOLS`, compiled into the cache on first use. */
 export async function cargoTool(name) {
-  const { crate, version, locked, note } = CARGO_TOOLS[name];
+  const { crate, version, locked } = CARGO_TOOLS[name];
   const root = join(CACHE, "tools", `${name}-${version}`);
   const binary = join(root, "bin", name);
   if (existsSync(binary)) return binary;
-  say(`compiling ${crate} ${version} (once, ${note ?? "two to four minutes"}; kept in ${root})`);
+  say(`compiling ${crate} ${version} (once, two to four minutes; kept in ${root})`);
   mkdirSync(root, { recursive: true });
   const target = join(CACHE, "tools", `.build-${name}-${process.pid}`);
   try {
@@ -84,10 +84,12 @@ function findPython() {
   throw new Trouble(`Python ${MIN_PYTHON.join(".")} or newer is needed (looked for ${names.join(", ")}). Name one with PYTHON=/path/to/python3.`);
 }
 
-/** The interpreter of a virtual environment in the cache that holds exactly `requirements`. */
-export async function python(requirements) {
-  if (!existsSync(requirements)) throw new Trouble(`${requirements} is missing: is the checkout complete?`);
-  const venv = join(CACHE, "python", digest(requirements));
+/** The interpreter of a virtual environment in the cache that holds exactly what the given files require. */
+export async function python(...requirements) {
+  for (const file of requirements) {
+    if (!existsSync(file)) throw new Trouble(`${file} is missing: is the checkout complete?`);
+  }
+  const venv = join(CACHE, "python", requirements.map(digest).join("-"));
   const interpreter = join(venv, "bin", "python");
   const stamp = join(venv, ".complete");
   if (existsSync(stamp)) return interpreter;
@@ -96,7 +98,7 @@ export async function python(requirements) {
   rmSync(venv, { recursive: true, force: true });
   mkdirSync(venv, { recursive: true });
   await run("Creating the Python environment", base, ["-m", "venv", venv]);
-  await run("pip", interpreter, ["-m", "pip", "install", "--disable-pip-version-check", "-r", requirements]);
+  await run("pip", interpreter, ["-m", "pip", "install", "--disable-pip-version-check", ...requirements.flatMap((file) => ["-r", file])]);
   writeFileSync(stamp, "");
   return interpreter;
 }

@@ -23,6 +23,8 @@ export const MIN_PYTHON = [3, 10];
 export const CARGO_TOOLS = {
   // Must equal the wasm-bindgen in Cargo.lock: the two ends speak an unversioned private format.
   "wasm-bindgen": { crate: "wasm-bindgen-cli", version: "0.2.129", locked: false },
+  // The last line of 0.19 that the workspace's compiler builds.
+  "cargo-deny": { crate: "cargo-deny", version: "0.19.9", locked: true },
 };
 
 /** True when the dotted `version` is at least `wanted`, an array of numbers. */

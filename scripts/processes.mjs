@@ -37,16 +37,16 @@ export function ask(command, args, options = {}) {
 }
 
 const background = new Set();
-let ending = false;
+let ending = null;
 
 /** Starts a program in a process group of its own; `endAll` ends the whole group. */
-export function start(name, command, args, { cwd = ROOT, env = {}, log, bare = false } = {}) {
+export function start(name, command, args, { cwd = ROOT, env = {}, log } = {}) {
   const out = log ? openSync(log, "a") : "inherit";
   const child = spawn(command, args, {
     cwd,
     detached: true,
     stdio: ["ignore", out, out],
-    env: bare ? env : { ...process.env, ...env },
+    env: { ...process.env, ...env },
   });
   const entry = { name, child, log, ended: false };
   background.add(entry);
@@ -65,16 +65,18 @@ export function start(name, command, args, { cwd = ROOT, env = {}, log, bare = f
 function signalGroup({ child }, signal) {
   try {
     process.kill(-child.pid, signal);
-    return true;
   } catch {
-    return false;
+    // The whole group has ended already.
   }
 }
 
 /** Ends everything `start` began: asks first, insists after three seconds. */
-export async function endAll() {
-  if (ending) return;
-  ending = true;
+export function endAll() {
+  ending ??= endEach();
+  return ending;
+}
+
+async function endEach() {
   const entries = [...background];
   for (const entry of entries) signalGroup(entry, "SIGTERM");
   await Promise.race([Promise.all(entries.map((entry) => entry.exit)), sleep(3000)]);
@@ -84,6 +86,7 @@ export async function endAll() {
 
 /** Runs `main`, and sees to it that its end, however it comes, ends what it started. */
 export async function program(main) {
+  // A second Ctrl-C joins the end under way rather than cutting it short.
   const stop = (code) => endAll().then(() => process.exit(code));
   process.on("SIGINT", () => stop(130));
   process.on("SIGTERM", () => stop(143));
