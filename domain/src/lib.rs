@@ -4,5 +4,14 @@
 //! In scope: who may use a server now ([`instance`]), where a request goes ([`placement`]) and how it
 //! gets there through failures ([`dispatch`]). Out of scope: records, wire formats, hosts.
 
+pub mod backoff;
+pub mod breaker;
+pub mod dispatch;
+pub mod health;
+pub mod hedge;
 pub mod ids;
+pub mod instance;
+pub mod outcome;
+pub mod placement;
+pub mod queue;
 pub mod time;
