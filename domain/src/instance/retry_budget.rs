@@ -1,0 +1,82 @@
+//! Keeps retries and hedges a small share, so that a failing fleet is not asked ever more.
+//!
+//! Invariant: granted retries and hedges of a window ≤ max(floor, share × granted first attempts). Only
+//! what was granted counts: summed over all servers, attempts are then at most 1.2 times the requests
+//! (beyond the floors), however the attempts of one request spread over them.
+
+use super::ask::AskKind;
+use crate::breaker::window::Window;
+use crate::time::{Span, Timestamp};
+
+/// The share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Of first attempts, in thousandths.
+    pub share_permille: u32,
+    /// Always allowed in a window. Without it a quiet server could never be retried on.
+    pub floor: u32,
+    /// Length of the window, in six buckets.
+    pub window: Span,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            share_permille: 200,
+            floor: 3,
+            window: Span::from_secs(60),
+        }
+    }
+}
+
+/// The budget of one server.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryBudget {
+    policy: RetryPolicy,
+    window: Window<6>,
+}
+
+impl RetryBudget {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self {
+            policy,
+            window: Window::new(policy.window),
+        }
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: RetryPolicy) {
+        if policy.window != self.policy.window {
+            self.window = Window::new(policy.window);
+        }
+        self.policy = policy;
+    }
+
+    /// Whether an attempt of this kind may go.
+    pub(crate) fn allows(&self, now: Timestamp, kind: AskKind) -> bool {
+        match kind {
+            AskKind::First => true,
+            AskKind::Retry | AskKind::Hedge => {
+                let sum = self.window.sum(now);
+                let share = u64::from(sum.plain) * u64::from(self.policy.share_permille) / 1000;
+                u64::from(sum.marked) < share.max(u64::from(self.policy.floor))
+            }
+        }
+    }
+
+    /// An attempt has a slot, or (a retry) a place in the queue.
+    pub(crate) fn spend(&mut self, now: Timestamp, kind: AskKind) {
+        self.window.add(now, is_repeat(kind));
+    }
+
+    /// The attempt spent at `at` was never sent.
+    pub(crate) fn refund(&mut self, at: Timestamp, kind: AskKind) {
+        self.window.take_back(at, is_repeat(kind));
+    }
+}
+
+const fn is_repeat(kind: AskKind) -> bool {
+    match kind {
+        AskKind::First => false,
+        AskKind::Retry | AskKind::Hedge => true,
+    }
+}
