@@ -5,6 +5,11 @@
 //! Out of scope: open-loop arrival rates. Everything runs on one thread, so that on a small machine
 //! the generator takes at most one core from what it measures.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a native program that measures, so it reads the clock"
+)]
+
 mod exchange;
 mod options;
 mod round;

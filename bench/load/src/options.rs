@@ -22,7 +22,9 @@ pub enum OptionsError {
     #[error("--url is missing: give the address of the server to load")]
     NoUrl,
     /// Something other than `http://host[:port]`.
-    #[error("--url {0} is not a plain http:// address: the generator speaks cleartext HTTP/1.1 only")]
+    #[error(
+        "--url {0} is not a plain http:// address: the generator speaks cleartext HTTP/1.1 only"
+    )]
     BadUrl(String),
     /// A flag whose value makes no sense.
     #[error("--{flag} {value} is not usable: {wanted}")]

@@ -97,7 +97,8 @@ fn event(frame: &[u8]) -> Event {
 mod tests {
     use super::*;
 
-    const STREAM: &[u8] = b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}]}\n\n\
+    const STREAM: &[u8] =
+        b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":null}}]}\n\n\
         data: {\"choices\":[{\"delta\":{\"content\":\"a \\\"b\\\"\"}}]}\n\n\
         : ping\n\n\
         data: {\"choices\":[],\"usage\":{}}\r\n\r\n\
