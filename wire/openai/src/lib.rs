@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The OpenAI wire format, as a gateway needs it: look at a request without rebuilding it, watch a
+//! stream without delaying it, and speak the error envelope.
+//!
+//! Invariant: bytes that are already right are never copied or re-spelled; bytes that are wrong never
+//! reach the other side.
+//!
+//! In scope: JSON bodies and SSE streams of chat, completions and embeddings, header lists, the model
+//! list. Out of scope: sockets, clocks, retries, who may call what.
+
+mod affinity;
+mod members;
+mod nesting;
+
+pub mod endpoint;
+pub mod error;
+
+pub mod peek;
+pub mod rewrite;
+pub mod stream;
+pub mod upstream_error;
+pub mod usage;
+
+//pub use answer::{Answer, chunks_from_answer, read_answer};
+pub use endpoint::Endpoint;
+pub use error::{ErrorCode, ErrorEnvelope, sse_error_event};
+pub use peek::{BadRequest, Peek, PeekLimits, peek};
+pub use rewrite::{Edits, rewrite};
+pub use stream::{End, Outcome, Step, StreamOptions, StreamReader};
+pub use usage::Usage;
