@@ -165,11 +165,9 @@ async fn a_client_that_leaves_is_in_the_journal_in_every_phase() {
         let entry = &journal["requests"][0];
         assert_eq!(entry["outcome"], "aborted", "{order}");
         let seen = entry["client_left_ms"].as_f64().unwrap();
-        assert!(
-            seen - left < 250.0,
-            "{order}: seen after {} ms",
-            seen - left
-        );
+        // Milliseconds when idle; the bound only has to tell it from the 60 s of the next chunk.
+        let after = seen - left;
+        assert!(after < 5000.0, "{order}: seen after {after} ms");
     }
 }
 
