@@ -34,6 +34,7 @@ pub fn url_gate(text: &str) {
         }
         if let Ok(endpoint) = gate.endpoint(text) {
             let origin = endpoint.destination().origin();
+            let doubled = endpoint.destination().url().path().contains("/v1/v1");
             for path in ["/v1/chat/completions", "/health", "/v1//evil.com"] {
                 if let Ok(url) = endpoint.route(path) {
                     assert_eq!(
@@ -43,7 +44,7 @@ pub fn url_gate(text: &str) {
                     );
                     assert!(url.query().is_none() && url.fragment().is_none());
                     assert!(
-                        !url.path().ends_with("/v1/v1/chat/completions"),
+                        doubled || !url.path().ends_with("/v1/v1/chat/completions"),
                         "doubled version"
                     );
                 }

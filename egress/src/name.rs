@@ -27,7 +27,8 @@ pub enum NameClass {
     /// Spells a non-public IPv4 address with dots or dashes.
     #[error("spells a non-public address")]
     SpellsAddress,
-    /// Not letters, digits, `-` and `_` in labels of 1 to 63 characters, 253 in all.
+    /// Not labels of 1 to 63 letters, digits, `_` and inner `-`, 253 characters in all, with a letter in the
+    /// last.
     #[error("is not a valid host name")]
     Invalid,
 }
@@ -116,10 +117,20 @@ pub(crate) fn within(name: &str, domain: &str) -> bool {
         .is_some_and(|head| head.is_empty() || head.ends_with('.'))
 }
 
+/// RFC 1123 with the underscore that real names use. A last label without a letter is no domain, only
+/// something a resolver might take for part of an address.
 pub(crate) fn valid(name: &str) -> bool {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(allowed);
-    name.len() <= 253 && name.split('.').all(label)
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253
+        && name.split('.').all(label)
+        && last.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// `10.0.0.1.example.com`, `ip-10-0-0-1.example.com`. Only the networks one would attack count, so that a
@@ -178,7 +189,7 @@ mod tests {
             ("api.default.svc", LocalDomain),
             ("8.8.8.8.nip.io", WildcardDns),
             ("7f000001.nip.io", WildcardDns),
-            ("--1.sslip.io", WildcardDns),
+            ("0--1.sslip.io", WildcardDns),
             ("localtest.me", WildcardDns),
             ("a.lvh.me", WildcardDns),
             ("127.0.0.1.example.com", SpellsAddress),
@@ -190,6 +201,10 @@ mod tests {
             (".com", Invalid),
             ("a b.com", Invalid),
             ("a*.com", Invalid),
+            ("-a.com", Invalid),
+            ("a-.com", Invalid),
+            ("a.b.-", Invalid),
+            ("a.1_2", Invalid),
         ] {
             assert_eq!(class_of(name), Some(class), "{name}");
         }

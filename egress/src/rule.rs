@@ -70,9 +70,7 @@ impl HostRule {
             Some(name) => (name, Kind::Below),
             None => (&text, Kind::Name),
         };
-        // A last label of digits only is a mistyped address, and never a name.
-        let last = name.rsplit('.').next().unwrap_or_default();
-        if !valid(name) || last.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !valid(name) {
             return Err(form());
         }
         Ok(Self(kind(name.to_owned())))
