@@ -183,7 +183,7 @@ impl Health {
                 return None;
             }
             self.flight = None;
-            self.next_at = now + self.policy.after_lost;
+            self.next_at = now + self.spaced(self.policy.after_lost);
         }
         if now < self.next_at {
             return None;
@@ -252,8 +252,10 @@ impl Health {
         Some(HealthShift::Out { reason })
     }
 
-    /// `span` plus up to a tenth, drawn anew for each check.
+    /// `span` plus up to a tenth, drawn anew for each check. At least a second, or a zero in the policy
+    /// would make the alarm ring without end.
     fn spaced(&self, span: Span) -> Span {
+        let span = span.max(Span::from_secs(1));
         span + jitter(self.salt, self.last_id.0, Span::from_ms(span.as_ms() / 10))
     }
 

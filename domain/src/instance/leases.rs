@@ -86,7 +86,7 @@ impl Leases {
         let mut leases = Self::new(policy);
         for LeaseRow { request, mut lease } in rows {
             lease.granted_at = lease.granted_at.min(now);
-            lease.expires_at = lease.expires_at.min(now + policy.live);
+            lease.expires_at = lease.expires_at.min(now + leases.live_span());
             leases.live.insert(request, lease);
         }
         leases
@@ -122,7 +122,7 @@ impl Leases {
         request: &RequestId,
         (kind, asked_as, priority): (GrantKind, AskKind, u8),
     ) -> Lease {
-        let expires_at = now + self.policy.live;
+        let expires_at = now + self.live_span();
         let lease = Lease {
             granted_at: now,
             expires_at,
@@ -138,7 +138,7 @@ impl Leases {
     /// Prolongs a lease. One that ran out gets a slot again if `room` is left: its request does run. A
     /// probe does not: another may be out.
     pub(crate) fn renew(&mut self, now: Timestamp, request: &RequestId, room: bool) -> bool {
-        let expires_at = now + self.policy.live;
+        let expires_at = now + self.live_span();
         if let Some(lease) = self.live.get_mut(request) {
             lease.expires_at = expires_at;
             return true;
@@ -175,7 +175,7 @@ impl Leases {
 
     /// Ends the leases whose time is up.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<(RequestId, Lease)> {
-        let latest = now + self.policy.live;
+        let latest = now + self.live_span();
         let mut over = Vec::new();
         self.live.retain(|request, lease| {
             lease.granted_at = lease.granted_at.min(now);
@@ -191,6 +191,11 @@ impl Leases {
             self.expired.pop_front();
         }
         over
+    }
+
+    /// At least a second: a lease that ends as it is granted would keep nobody out.
+    fn live_span(&self) -> Span {
+        self.policy.live.max(Span::from_secs(1))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
