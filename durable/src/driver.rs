@@ -94,6 +94,23 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// Nudges another object once, without a row and without a repetition: for calls that carry no fact
+    /// and come again by themselves (a minute's poke). Such a call through the outbox would cost two
+    /// written rows, and would pile up while its receiver cannot answer.
+    ///
+    /// # Errors
+    /// When the message cannot be written as JSON.
+    pub fn poke(
+        &mut self,
+        to: ObjectName,
+        message: &impl serde::Serialize,
+    ) -> Result<(), StoreError> {
+        let message = encode("poke", message)?;
+        let id = memory_effect(self.fresh_id());
+        self.effects.push(Effect::Send { id, to, message });
+        Ok(())
+    }
+
     /// Whether this event was not applied before; remembers it in the same write.
     ///
     /// # Errors

@@ -8,8 +8,12 @@
 //! before it lets anything out (see [`driver`]).
 
 pub mod bindings;
+pub mod directory_do;
 pub mod driver;
+pub mod fleet_do;
+pub mod journal_do;
 pub mod ports;
+pub mod records;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod turn;

@@ -1,0 +1,8 @@
+//! What objects store: each record with the statements that read and write it.
+//!
+//! Invariant: records outlive releases. Formats are pinned by tests and only ever gain fields.
+
+pub mod columns;
+pub mod fleet;
+pub mod journal;
+pub mod schema;

@@ -1,0 +1,41 @@
+-- Fleet: one organisation's registry. Every table is small and keyed by what its object is asked for:
+-- documents are JSON, so that a release can add fields without touching the table.
+
+-- One server. `status` is what the instance announced last, `sequence` orders its announcements,
+-- `generation` counts the changes of `entry` and fences what the instance is told.
+CREATE TABLE IF NOT EXISTS servers (
+    id TEXT PRIMARY KEY,
+    entry TEXT NOT NULL,
+    status TEXT NOT NULL,
+    draining_since_ms INTEGER,
+    generation INTEGER NOT NULL,
+    sequence INTEGER,
+    created_at_ms INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- One API key, with only the hashes of its secrets.
+CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One model alias, project or fallback route.
+CREATE TABLE IF NOT EXISTS routes (
+    name TEXT PRIMARY KEY,
+    route TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The reliability policy, once it differs from the defaults.
+CREATE TABLE IF NOT EXISTS policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    policy TEXT NOT NULL
+);
+
+-- Counters: the snapshot's version, audit messages written so far, whether the directory was told.
+CREATE TABLE IF NOT EXISTS meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    audits INTEGER NOT NULL,
+    enrolled INTEGER NOT NULL
+);
