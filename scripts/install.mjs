@@ -61,17 +61,15 @@ export async function cargoTool(name) {
   if (existsSync(binary)) return binary;
   say(`compiling ${crate} ${version} (once, two to four minutes; kept in ${root})`);
   mkdirSync(root, { recursive: true });
-  const target = join(CACHE, "tools", `.build-${name}-${process.pid}`);
-  try {
-    await run(`Installing ${crate}`, "cargo", [
-      "install", crate, "--version", `=${version}`, "--root", root, "--target-dir", target, ...(locked ? ["--locked"] : []),
-    ], {
-      // These tools run for milliseconds; compiling them is what costs.
-      env: { CARGO_PROFILE_RELEASE_OPT_LEVEL: "1", CARGO_PROFILE_RELEASE_LTO: "off", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16" },
-    });
-  } finally {
-    rmSync(target, { recursive: true, force: true });
-  }
+  // Kept until the tool is complete, so that an interrupted compilation is taken up again.
+  const target = join(CACHE, "tools", `.build-${name}-${version}`);
+  await run(`Installing ${crate}`, "cargo", [
+    "install", crate, "--version", `=${version}`, "--root", root, "--target-dir", target, ...(locked ? ["--locked"] : []),
+  ], {
+    // These tools run for milliseconds; compiling them is what costs.
+    env: { CARGO_PROFILE_RELEASE_OPT_LEVEL: "1", CARGO_PROFILE_RELEASE_LTO: "off", CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16" },
+  });
+  rmSync(target, { recursive: true, force: true });
   return binary;
 }
 

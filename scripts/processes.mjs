@@ -1,8 +1,12 @@
 // Running other programs: to their end with progress shown, or in the background until we end.
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ROOT } from "./paths.mjs";
+
+/** What has been begun and has not ended: `{ end(signal), exit }`. */
+const running = new Set();
 
 /** Something the user can act on: printed without a stack. */
 export class Trouble extends Error {}
@@ -22,11 +26,17 @@ export async function run(what, command, args, options = {}) {
 export function runToEnd(command, args, { cwd = ROOT, env = {}, stdio = ["ignore", "inherit", "inherit"] } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd, stdio, env: { ...process.env, ...env } });
+    const entry = { end: (signal) => child.kill(signal), exit: once(child, "exit").catch(() => null) };
+    running.add(entry);
+    const done = (code, signal) => {
+      running.delete(entry);
+      resolve({ code, signal });
+    };
     child.on("error", (error) => {
       process.stderr.write(`${command}: ${error.message}\n`);
-      resolve({ code: 127, signal: null });
+      done(127, null);
     });
-    child.on("exit", (code, signal) => resolve({ code, signal }));
+    child.on("exit", done);
   });
 }
 
@@ -36,7 +46,6 @@ export function ask(command, args, options = {}) {
   return result.status === 0 ? result.stdout.trim() : null;
 }
 
-const background = new Set();
 let ending = null;
 
 /** Starts a program in a process group of its own; `endAll` ends the whole group. */
@@ -48,12 +57,12 @@ export function start(name, command, args, { cwd = ROOT, env = {}, log } = {}) {
     stdio: ["ignore", out, out],
     env: { ...process.env, ...env },
   });
-  const entry = { name, child, log, ended: false };
-  background.add(entry);
+  const entry = { name, log, ended: false, end: (signal) => signalGroup(child, signal) };
+  running.add(entry);
   entry.exit = new Promise((resolve) => {
     const end = (why) => {
       entry.ended = true;
-      background.delete(entry);
+      running.delete(entry);
       resolve(why);
     };
     child.on("error", (error) => end(error.message));
@@ -62,7 +71,7 @@ export function start(name, command, args, { cwd = ROOT, env = {}, log } = {}) {
   return entry;
 }
 
-function signalGroup({ child }, signal) {
+function signalGroup(child, signal) {
   try {
     process.kill(-child.pid, signal);
   } catch {
@@ -70,18 +79,18 @@ function signalGroup({ child }, signal) {
   }
 }
 
-/** Ends everything `start` began: asks first, insists after three seconds. */
+/** Ends everything that was begun: asks first, insists after three seconds. */
 export function endAll() {
   ending ??= endEach();
   return ending;
 }
 
 async function endEach() {
-  const entries = [...background];
-  for (const entry of entries) signalGroup(entry, "SIGTERM");
+  const entries = [...running];
+  for (const entry of entries) entry.end("SIGTERM");
   await Promise.race([Promise.all(entries.map((entry) => entry.exit)), sleep(3000)]);
   // A group can outlive its leader, so every group is told, ended leader or not.
-  for (const entry of entries) signalGroup(entry, "SIGKILL");
+  for (const entry of entries) entry.end("SIGKILL");
 }
 
 /** Runs `main`, and sees to it that its end, however it comes, ends what it started. */
@@ -94,6 +103,8 @@ export async function program(main) {
   try {
     await main();
   } catch (error) {
+    // What fails because we are ending it is not news.
+    if (ending) return ending;
     process.stderr.write(error instanceof Trouble ? `\n✗ ${error.message}\n` : `\n${error.stack}\n`);
     await stop(1);
   }

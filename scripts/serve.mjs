@@ -1,11 +1,13 @@
 // `npm run serve`: the built bundle on bare workerd, objects on disk. For self-hosting and benchmarks.
 // The environment it reads is described in docs/configuration.md.
 import { build } from "./build.mjs";
+import { assertFree } from "./ports.mjs";
 import { Trouble, program, say, start, untilAnswering } from "./processes.mjs";
 import { settings, workerd } from "./workerd.mjs";
 
 await program(async () => {
   const chosen = settings();
+  await assertFree("PORT", chosen.port, chosen.host);
   await build({ fast: process.argv.includes("--fast") });
   for (const note of chosen.notes) say(note);
   const { command, args, env } = workerd(chosen);

@@ -3,31 +3,17 @@
 // the one with the other, and prints what to paste. Ctrl-C ends all of it.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { build } from "./build.mjs";
 import { python, wranglerNode } from "./install.mjs";
 import { MODULES, ROOT, STATE } from "./paths.mjs";
+import { assertFree, portFrom } from "./ports.mjs";
 import { Trouble, program, say, start, untilAnswering } from "./processes.mjs";
 
 const MODEL_SERVER = join(ROOT, "tests", "model-server");
 const DEV_FILE = join(STATE, "dev.json");
 /** Loading the model and one answer on two slow cores; the first start also downloads it. */
 const MODEL_SECONDS = 600;
-
-function portFrom(name, fallback) {
-  const port = Number(process.env[name] ?? fallback);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Trouble(`${name} must be a port number, not "${process.env[name]}"`);
-  return port;
-}
-
-function assertFree(name, port) {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", (error) => reject(new Trouble(`port ${port} cannot be used (${error.code}). Choose another: ${name}=${port + 100} npm start`)));
-    probe.listen(port, "127.0.0.1", () => probe.close(resolve));
-  });
-}
 
 /** The development secrets, made once and kept: stored objects are bound to them. */
 function developmentSecrets() {
@@ -123,8 +109,8 @@ Ctrl-C ends the gateway and the model server.
 }
 
 await program(async () => {
-  const port = portFrom("PORT", 8787);
-  const modelPort = portFrom("MODEL_PORT", port + 1);
+  const port = portFrom(process.env, "PORT", 8787);
+  const modelPort = portFrom(process.env, "MODEL_PORT", port + 1);
   await assertFree("PORT", port);
   await assertFree("MODEL_PORT", modelPort);
   await build();

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { isIP } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { ROOT, STATE, WORKER_OUT } from "./paths.mjs";
+import { portFrom } from "./ports.mjs";
 import { Trouble } from "./processes.mjs";
 
 /** The six classes of object, each with its binding; wrangler.toml lists the same for Cloudflare. */
@@ -59,8 +60,7 @@ function allowedNetworks(env) {
 
 /** Settings from the environment; fills in what may be absent and says so in `notes`. */
 export function settings(env = process.env) {
-  const port = Number(env.PORT ?? 8787);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Trouble(`PORT must be a port number, not "${env.PORT}"`);
+  const port = portFrom(env, "PORT", 8787);
   const stateDir = resolve(ROOT, env.STATE_DIR ?? join(STATE, "state"));
   mkdirSync(join(stateDir, "objects"), { recursive: true, mode: 0o700 });
   const notes = [];
