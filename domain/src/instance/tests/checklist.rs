@@ -47,6 +47,21 @@ fn r1_a_quiet_server_may_be_retried_on_three_times_and_what_was_not_sent_is_give
 }
 
 #[test]
+fn r1_a_retry_that_waits_is_spent_and_given_back_if_its_turn_never_comes() {
+    let mut world = World::new(1, 9);
+    world.normal("a");
+    for name in ["b", "c", "d"] {
+        let effects = world.asks(name, AskKind::Retry, AskMode::Normal);
+        assert!(is_denied(&effects).is_none(), "{effects:?}");
+    }
+    let refused = world.asks("e", AskKind::Retry, AskMode::Normal);
+    assert_eq!(refused, [denied("e", Denied::RetryBudgetSpent)]);
+    world.handle(Event::Cancelled(id("b")));
+    let effects = world.asks("e", AskKind::Retry, AskMode::Normal);
+    assert!(is_denied(&effects).is_none(), "{effects:?}");
+}
+
+#[test]
 fn r3_the_fifth_failure_in_a_row_ejects_and_client_errors_and_refusals_never_do() {
     let mut world = World::new(9, 9);
     // 500 stands for servers that answer so to an input that is too large.

@@ -149,7 +149,7 @@ fn a_model_with_waiting_requests_hears_when_a_probe_may_go() {
         model: ModelName::new("m"),
         free: 1,
     };
-    assert_eq!(world.handle(Event::Tick), [one.clone()]);
+    assert_eq!(world.handle(Event::Tick), [one]);
     world.nothing_more_to_do();
     world.normal("p");
     assert!(
