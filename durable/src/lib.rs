@@ -12,8 +12,12 @@ pub mod directory_do;
 pub mod driver;
 pub mod fleet_do;
 pub mod journal_do;
+pub mod key_do;
+pub mod model_do;
 pub mod ports;
 pub mod records;
+#[cfg(test)]
+mod rig;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod turn;

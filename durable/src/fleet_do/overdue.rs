@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn rounds_over_too_many_reach_everyone_in_turn() {
-        let at = |minute| round_start(Timestamp::from_ms(minute * 60_000), 450);
+        let at = |minute: i64| round_start(Timestamp::from_ms(minute * 60_000), 450);
         assert_eq!([at(0), at(1), at(2), at(3)], [0, 200, 400, 150]);
         assert_eq!(round_start(Timestamp::from_ms(60_000), 200), 0);
         assert_eq!(round_start(Timestamp::from_ms(60_000), 0), 0);

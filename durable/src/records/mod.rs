@@ -5,4 +5,5 @@
 pub mod columns;
 pub mod fleet;
 pub mod journal;
+pub mod key;
 pub mod schema;

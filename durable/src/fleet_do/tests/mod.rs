@@ -1,1 +1,168 @@
+//! Story tests of the fleet: what a message answers, exactly what it sends, and that a repetition has
+//! nothing more to do.
 
+mod announcements;
+mod faults;
+mod keys;
+mod listing;
+mod overdue;
+mod policy;
+mod records;
+mod registry;
+mod routes;
+mod snapshot;
+
+use serde_json::json;
+
+use super::Fleet;
+use crate::bindings::ObjectName;
+use crate::bindings::fleet::{
+    FleetAnswer, FleetCommand, ServerEntry, ServerState, ServerStatus, Snapshot, SnapshotAnswer,
+};
+use crate::bindings::instance::CheckReport;
+use crate::rig::{Rig, START, sent};
+use crate::turn::Effect;
+
+type Sent = Vec<(String, serde_json::Value)>;
+
+fn fleet() -> Rig<Fleet> {
+    Rig::new(ObjectName::fleet("acme"))
+}
+
+fn entry(model: &str, host: &str) -> ServerEntry {
+    ServerEntry {
+        model_name: model.to_owned(),
+        endpoint_url: format!("https://{host}/v1"),
+        sealed_api_key: Some("sealed-secret".to_owned()),
+        owner: Some("ops".to_owned()),
+        max_concurrency: 8,
+        queue_depth: 16,
+        weight: 100,
+        priority: 0,
+        price_microusd_per_hour: 400_000,
+        metadata: Default::default(),
+        upstream_model: None,
+        first_token_cap_ms: None,
+    }
+}
+
+fn check(at_ms: i64) -> CheckReport {
+    CheckReport {
+        at_ms,
+        ok: true,
+        latency_ms: 12,
+        reason: None,
+    }
+}
+
+fn register(id: &str, entry: ServerEntry) -> FleetCommand {
+    FleetCommand::Register {
+        id: id.to_owned(),
+        entry,
+        first_check: check(START.as_ms()),
+    }
+}
+
+fn announce(instance: &str, sequence: u64, status: ServerStatus) -> FleetCommand {
+    FleetCommand::Announce {
+        event_id: format!("instance/acme/{instance}/{sequence}"),
+        instance: instance.to_owned(),
+        status,
+        sequence,
+    }
+}
+
+fn status(state: ServerState, reason: &str) -> ServerStatus {
+    ServerStatus {
+        state,
+        reason: reason.to_owned(),
+        since_ms: START.as_ms(),
+        ..ServerStatus::default()
+    }
+}
+
+/// A fleet with these servers, all of one model, and nothing left to send.
+fn fleet_with(ids: &[&str]) -> Rig<Fleet> {
+    let mut rig = fleet();
+    for id in ids {
+        let (_, effects): (FleetAnswer, _) = rig.call(&register(id, entry("llama", id)));
+        rig.deliver(&effects);
+    }
+    rig
+}
+
+fn ask(rig: &mut Rig<Fleet>, command: &FleetCommand) -> FleetAnswer {
+    rig.call(command).0
+}
+
+/// The answer and the messages; they are delivered.
+fn settle(rig: &mut Rig<Fleet>, command: &FleetCommand) -> (FleetAnswer, Sent) {
+    let (answer, effects): (FleetAnswer, Vec<Effect>) = rig.call(command);
+    rig.deliver(&effects);
+    (answer, sent(&effects))
+}
+
+fn snapshot(rig: &mut Rig<Fleet>) -> Snapshot {
+    let command = FleetCommand::Snapshot { known_version: 0 };
+    match rig.call(&command).0 {
+        SnapshotAnswer::Fresh { snapshot } => snapshot,
+        SnapshotAnswer::Unchanged => panic!("0 is no version"),
+    }
+}
+
+fn version(rig: &mut Rig<Fleet>) -> u64 {
+    snapshot(rig).version
+}
+
+/// The one audit message among these: actor, action, subject, reason.
+fn audit(messages: &Sent) -> (String, String, String, String) {
+    let audits: Vec<_> = messages
+        .iter()
+        .filter(|(to, _)| to == "journal/acme/2026-11-21")
+        .collect();
+    let [(_, message)] = audits.as_slice() else {
+        panic!("not one audit message: {messages:?}");
+    };
+    let [entry] = message["entries"].as_array().unwrap().as_slice() else {
+        panic!("not one entry: {message}");
+    };
+    let text = |field: &str| entry[field].as_str().unwrap().to_owned();
+    (
+        text("actor"),
+        text("action"),
+        text("subject"),
+        text("reason"),
+    )
+}
+
+fn audited(
+    actor: &str,
+    action: &str,
+    subject: &str,
+    reason: &str,
+) -> (String, String, String, String) {
+    (
+        actor.to_owned(),
+        action.to_owned(),
+        subject.to_owned(),
+        reason.to_owned(),
+    )
+}
+
+fn invalid(answer: &FleetAnswer) -> Option<&str> {
+    match answer {
+        FleetAnswer::Invalid { param, .. } => Some(param),
+        _ => None,
+    }
+}
+
+#[test]
+fn an_unknown_message_is_refused_in_words() {
+    let error = fleet()
+        .try_call(&json!({"command": "explode"}))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("fleet/acme does not understand the message: unknown variant `explode`")
+    );
+}
