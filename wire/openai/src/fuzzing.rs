@@ -1,1 +1,142 @@
-//! x
+//! The bodies of the fuzz targets, as plain functions, so that the committed corpora also run as tests
+//! on the stable toolchain.
+//!
+//! Each takes any bytes and panics when a promise of this crate is broken.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::peek::{Peek, PeekLimits, peek};
+use crate::rewrite::{Edits, rewrite};
+use crate::stream::{End, Outcome, Step, StreamOptions, StreamReader};
+
+/// The first byte chooses the options and the end, the second the size of the pieces; the rest is the
+/// stream. Whole and in pieces must give the same output, which must be whole frames with one last word.
+pub fn stream_reader(data: &[u8]) {
+    let [choice, size, stream @ ..] = data else {
+        return;
+    };
+    let options = StreamOptions {
+        hide_usage: choice & 1 == 1,
+        max_event_bytes: if choice & 2 == 2 { 64 } else { 1 << 20 },
+    };
+    let how = match choice & 0b1100 {
+        0b0000 => End::Eof,
+        0b0100 => End::TransportError,
+        0b1000 => End::Stalled,
+        _ => End::ClientLeft,
+    };
+    let (whole, outcome) = read_in_pieces(options, stream, stream.len().max(1), how);
+    let size = usize::from(*size).max(1);
+    assert_eq!(
+        read_in_pieces(options, stream, size, how),
+        (whole.clone(), outcome),
+        "cuts change the output"
+    );
+
+    let text = std::str::from_utf8(&whole).expect("the output is UTF-8");
+    assert!(
+        text.is_empty() || text.ends_with("\n\n"),
+        "the output ends inside a frame"
+    );
+    let frames: Vec<&str> = text.split_terminator("\n\n").collect();
+    let last_words = frames.iter().filter(|frame| is_last_word(frame)).count();
+    let spoken = usize::from(outcome != Some(Outcome::ClientLeft));
+    assert_eq!(last_words, spoken, "one last word, unless nobody listens");
+    assert_eq!(
+        frames.last().is_some_and(|frame| is_last_word(frame)),
+        spoken == 1,
+        "nothing follows the last word"
+    );
+
+    // Reading the output again changes nothing: what is passed on is what is asked for.
+    if outcome == Some(Outcome::Complete) {
+        let wide = StreamOptions {
+            max_event_bytes: usize::MAX,
+            ..options
+        };
+        assert_eq!(
+            read_in_pieces(wide, &whole, whole.len(), End::Stalled).0,
+            whole
+        );
+    }
+}
+
+fn read_in_pieces(
+    options: StreamOptions,
+    stream: &[u8],
+    size: usize,
+    how: End,
+) -> (Vec<u8>, Option<Outcome>) {
+    let mut reader = StreamReader::new(options);
+    let mut out = Vec::new();
+    for chunk in stream.chunks(size) {
+        match reader.push(chunk) {
+            Step::Untouched => out.extend_from_slice(chunk),
+            Step::Replace(bytes) => out.extend_from_slice(&bytes),
+            Step::Hold => {}
+        }
+    }
+    out.extend_from_slice(&reader.end(how));
+    (out, reader.outcome())
+}
+
+fn is_last_word(frame: &str) -> bool {
+    let data = frame.lines().find_map(|line| line.strip_prefix("data: "));
+    data.is_some_and(|data| data == "[DONE]" || data.starts_with("{\"error\":{\"message\":"))
+}
+
+/// Any body: refused, or rewritten so that only what was asked for differs.
+pub fn peek_rewrite(body: &[u8]) {
+    let limits = PeekLimits {
+        max_depth: 64,
+        ..PeekLimits::default()
+    };
+    let Ok(seen) = peek(body, &limits) else {
+        return;
+    };
+    assert!(matches!(rewrite(body, &seen, &Edits::default()), Cow::Borrowed(same) if same == body));
+    for bits in 1..8_u8 {
+        let edits = Edits {
+            model: (bits & 1 == 1).then_some("renamed \"model\""),
+            include_usage: bits & 2 == 2,
+            drop_nulls: bits & 4 == 4,
+        };
+        check_rewrite(body, &seen, &edits, &limits);
+    }
+}
+
+fn check_rewrite(body: &[u8], seen: &Peek, edits: &Edits<'_>, limits: &PeekLimits) {
+    let rewritten = rewrite(body, seen, edits);
+    let again = peek(&rewritten, limits).expect("a rewritten body is sound");
+    assert_eq!(again.model, edits.model.unwrap_or(&seen.model));
+    assert_eq!(
+        again.include_usage,
+        seen.include_usage || (edits.include_usage && seen.stream)
+    );
+    assert_eq!(again.affinity, seen.affinity);
+    assert_eq!(
+        (again.stream, again.max_tokens, again.n),
+        (seen.stream, seen.max_tokens, seen.n)
+    );
+    // Numbers beyond a double stop the tree, not the rewrite.
+    if let (Ok(Value::Object(before)), Ok(Value::Object(after))) = (
+        serde_json::from_slice(body),
+        serde_json::from_slice(&rewritten),
+    ) {
+        let ours = |name: &str| matches!(name, "model" | "stream_options");
+        let kept = before
+            .iter()
+            .filter(|(name, value)| !(ours(name) || edits.drop_nulls && value.is_null()));
+        for (name, value) in kept {
+            assert_eq!(after.get(name), Some(value), "{name} changed");
+        }
+        assert!(
+            after
+                .keys()
+                .all(|name| ours(name) || before.contains_key(name))
+        );
+        assert!(!edits.drop_nulls || !after.values().any(Value::is_null));
+    }
+}

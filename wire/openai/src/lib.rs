@@ -7,22 +7,30 @@
 //! In scope: JSON bodies and SSE streams of chat, completions and embeddings, header lists, the model
 //! list. Out of scope: sockets, clocks, retries, who may call what.
 
-mod affinity;
-mod members;
-mod nesting;
-
 pub mod endpoint;
 pub mod error;
+pub mod headers;
+pub mod models;
 
 pub mod peek;
 pub mod rewrite;
+
+pub mod answer;
 pub mod stream;
 pub mod upstream_error;
 pub mod usage;
 
-//pub use answer::{Answer, chunks_from_answer, read_answer};
+mod affinity;
+mod members;
+mod nesting;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use answer::{Answer, chunks_from_answer, read_answer};
 pub use endpoint::Endpoint;
 pub use error::{ErrorCode, ErrorEnvelope, sse_error_event};
+pub use models::ModelCard;
 pub use peek::{BadRequest, Peek, PeekLimits, peek};
 pub use rewrite::{Edits, rewrite};
 pub use stream::{End, Outcome, Step, StreamOptions, StreamReader};

@@ -8,6 +8,9 @@ use std::ops::Range;
 
 use crate::peek::{Peek, UsageSpan};
 
+#[cfg(test)]
+mod tests;
+
 /// What shall differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edits<'a> {

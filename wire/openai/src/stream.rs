@@ -161,8 +161,9 @@ impl StreamReader {
         self.progress.usage()
     }
 
-    /// Chunks passed on that carried text, reasoning or part of a tool call. For a stream that was cut
-    /// this is the count of generated tokens, as near as one gets: servers send a token a chunk.
+    /// Chunks passed on that carried text, reasoning or part of a tool call: what to count when a stream
+    /// was cut before its usage came. It is a lower bound of the tokens, since servers hold back the
+    /// pieces of one character or one tool call and send them together.
     pub fn chunks_with_content(&self) -> u64 {
         self.progress.chunks_with_content()
     }
