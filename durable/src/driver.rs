@@ -17,6 +17,9 @@ use crate::turn::{Effect, EffectId, Outcome, Reply, Ticket, Turn};
 const RESEND_BASE: Span = Span::from_secs(2);
 /// Longest pause between two attempts. Undelivered facts are never dropped.
 const RESEND_CAP: Span = Span::from_secs(60);
+/// An alarm that should have rung this long ago is taken for lost and set again. Platforms ring within
+/// seconds; after a handler has failed often enough some never ring again.
+const ALARM_GRACE: Span = Span::from_secs(10);
 /// How long a sender may take to deliver one event again. Event ids are forgotten after this: the
 /// longest outage that at-most-once survives.
 const REMEMBER_EVENTS: Span = Span::from_secs(7 * 24 * 3600);
@@ -291,7 +294,7 @@ impl<O: Object> Driver<O> {
         if cx.touched_outbox {
             self.outbox_due = earliest_due(host.sql)?;
         }
-        let alarm_at_ms = self.rearm();
+        let alarm_at_ms = self.rearm(host.now);
         Ok(Turn {
             reply,
             effects,
@@ -300,17 +303,19 @@ impl<O: Object> Driver<O> {
     }
 
     /// An alarm that rings too early is harmless, and each change of it is a billed row: so it is only
-    /// moved forward, or set when none is known to be.
-    fn rearm(&mut self) -> Option<i64> {
+    /// moved forward, or set when none is known to be under way.
+    fn rearm(&mut self, now: Timestamp) -> Option<i64> {
         let wanted = [self.object.next_alarm(), self.outbox_due]
             .into_iter()
             .flatten()
             .min()?;
-        if self.armed.is_some_and(|armed| armed <= wanted) {
+        let soonest = wanted.max(now);
+        let is_under_way = |armed: Timestamp| armed <= soonest && armed.until(now) <= ALARM_GRACE;
+        if self.armed.is_some_and(is_under_way) {
             return None;
         }
-        self.armed = Some(wanted);
-        Some(wanted.as_ms())
+        self.armed = Some(soonest);
+        Some(soonest.as_ms())
     }
 }
 
@@ -349,14 +354,15 @@ fn resend_due(cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let (Some(id), Some(attempts)) = (id.as_integer(), attempts.as_integer()) else {
             continue;
         };
-        let Some(to) = recipient.as_text().and_then(ObjectName::parse) else {
-            continue;
-        };
         let pause = resend_pause(attempts + 1);
         cx.sql.exec(
             "UPDATE outbox SET attempts = attempts + 1, due_at_ms = ? WHERE id = ?",
             &[Value::from((cx.now + pause).as_ms()), Value::from(id)],
         )?;
+        // After the update: a row that only another release can address must not be due all the time.
+        let Some(to) = recipient.as_text().and_then(ObjectName::parse) else {
+            continue;
+        };
         let message = message.as_text().unwrap_or_default().to_owned();
         cx.effects.push(Effect::Send {
             id: outbox_effect(id),
@@ -393,3 +399,6 @@ fn resend_pause(attempts: i64) -> Span {
 pub fn ticket(cx: &mut Cx<'_>) -> Ticket {
     cx.fresh_id()
 }
+
+#[cfg(test)]
+mod tests;
