@@ -38,7 +38,7 @@ async function bind(wasm) {
   const bindgen = await cargoTool("wasm-bindgen");
   rmSync(BINDGEN_OUT, { recursive: true, force: true });
   await run("wasm-bindgen", bindgen, [
-    wasm, "--out-dir", BINDGEN_OUT, "--out-name", "index", "--no-typescript", "--target", "module",
+    wasm, "--out-dir", BINDGEN_OUT, "--out-name", "index", "--target", "module",
     // Lets a trap (out of memory, stack overflow) be followed by a fresh instance.
     "--experimental-reset-state-function",
   ]);
@@ -55,13 +55,13 @@ async function optimise(wasm) {
 
 async function bundle(staging, fast) {
   await run("esbuild", process.execPath, [
-    join(MODULES, "esbuild", "bin", "esbuild"), join(ROOT, "workers", "entry.mjs"), "--bundle", "--format=esm", "--target=esnext",
+    join(MODULES, "esbuild", "bin", "esbuild"), join(ROOT, "workers", "host", "main.ts"), "--bundle", "--format=esm", "--target=esnext",
     `--alias:tidegate-wasm=${join(BINDGEN_OUT, "index.js")}`, "--external:./index_bg.wasm", "--external:cloudflare:*",
-    `--outfile=${join(staging, "entry.mjs")}`, "--log-level=warning", ...(fast ? [] : ["--minify-whitespace", "--minify-syntax"]),
+    `--outfile=${join(staging, "index.js")}`, "--log-level=warning", ...(fast ? [] : ["--minify-whitespace", "--minify-syntax"]),
   ]);
-  const entry = join(staging, "entry.mjs");
+  const script = join(staging, "index.js");
   // workerd hands out the compiled module on a plain import; the source-phase form is not accepted yet.
-  writeFileSync(entry, readFileSync(entry, "utf8").replace(/\bimport source /, "import "));
+  writeFileSync(script, readFileSync(script, "utf8").replace(/\bimport source /, "import "));
 }
 
 function filesBelow(folder) {
@@ -73,7 +73,7 @@ function filesBelow(folder) {
 
 function fingerprint(wasm, fast) {
   const hash = createHash("sha256").update(String(fast));
-  const sources = [wasm, join(ROOT, "package-lock.json"), fileURLToPath(import.meta.url), ...filesBelow(join(ROOT, "workers")).filter((f) => /\.m?js$/.test(f))];
+  const sources = [wasm, join(ROOT, "package-lock.json"), fileURLToPath(import.meta.url), ...filesBelow(join(ROOT, "workers")).filter((f) => /\.(ts|js|json)$/.test(f))];
   for (const path of sources) hash.update(readFileSync(path));
   return hash.digest("hex");
 }
@@ -105,16 +105,16 @@ function weigh() {
     const bytes = readFileSync(join(WORKER_OUT, name));
     return { raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length };
   };
-  return { wasm: of("index_bg.wasm"), entry: of("entry.mjs") };
+  return { wasm: of("index_bg.wasm"), script: of("index.js") };
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   await program(async () => {
     const fast = process.argv.includes("--fast");
     const began = Date.now();
-    const { wasm, entry } = await build({ fast });
+    const { wasm, script } = await build({ fast });
     const kib = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
-    say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s: Wasm ${kib(wasm.raw)} (${kib(wasm.gzip)} gzip), script ${kib(entry.raw)} (${kib(entry.gzip)} gzip)`);
+    say(`built in ${((Date.now() - began) / 1000).toFixed(1)} s: Wasm ${kib(wasm.raw)} (${kib(wasm.gzip)} gzip), script ${kib(script.raw)} (${kib(script.gzip)} gzip)`);
     if (!fast && wasm.gzip > BUDGET_BYTES) throw new Trouble(`the Wasm is ${kib(wasm.gzip)} compressed, over its budget of ${kib(BUDGET_BYTES)}. Find what grew with: cargo install twiggy`);
   });
 }

@@ -16,7 +16,7 @@ import { MODULES, ROOT, WASM_TARGET } from "./paths.mjs";
 import { Trouble, program, run, runToEnd, say } from "./processes.mjs";
 
 /** Crates that must not notice which host they run under: they compile for Wasm without one. */
-const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-egress", "tidegate-vault", "tidegate-wire-openai"];
+const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-edge", "tidegate-egress", "tidegate-vault", "tidegate-wire-openai"];
 const NATIVE = ["--workspace", "--exclude", "tidegate-workers"];
 const WORKERS = ["--package", "tidegate-workers", "--target", WASM_TARGET];
 
@@ -52,6 +52,12 @@ async function wasm() {
   return `${(size.gzip / 1024).toFixed(0)} of ${BUDGET_BYTES / 1024} KiB compressed`;
 }
 
+async function types() {
+  // The declarations of the Wasm exports come with the build.
+  await build();
+  await run("tsc", process.execPath, [join(MODULES, "typescript", "bin", "tsc"), "--project", join(ROOT, "workers", "host")]);
+}
+
 async function deployDryRun() {
   await build();
   await run("wrangler", wranglerNode(), [join(MODULES, "wrangler", "bin", "wrangler.js"), "deploy", "--dry-run"], { env: { WRANGLER_SEND_METRICS: "false" } });
@@ -78,6 +84,7 @@ const STEPS = [
   { name: "advisories", what: "RustSec", run: advisories },
   { name: "audit", what: "npm audit", run: npmAudit },
   { name: "wasm", what: "the Worker builds within its size budget", run: wasm },
+  { name: "types", what: "the TypeScript host against the Wasm exports", run: types },
   { name: "deploy", what: "wrangler deploy --dry-run", run: deployDryRun },
   { name: "sim", what: "10,000 seeded simulations", run: () => cargo("run", "--release", "--package", "tidegate-sim", "--", "--runs", "10000") },
   { name: "e2e", what: "the bundle in workerd with real clients", run: endToEnd },

@@ -107,7 +107,7 @@ const config :Workerd.Config = (
 
 const tidegate :Workerd.Worker = (
   modules = [
-    (name = "entry.mjs", esModule = ${file("entry.mjs")}),
+    (name = "index.js", esModule = ${file("index.js")}),
     (name = "index_bg.wasm", wasm = ${file("index_bg.wasm")}),
   ],
   compatibilityDate = ${text(setting("compatibility_date"))},
