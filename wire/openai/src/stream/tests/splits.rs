@@ -40,8 +40,8 @@ fn every_split_point_of_a_recorded_stream_gives_identical_events() {
 }
 
 /// Playing a whole stream for each of its cuts is quadratic, so it is done for one recording of each
-/// engine. For the rest, and for those three in every dress, it is enough to play from a frame's start over the cut to the
-/// next frame's end: equal output and an equal reader there make equal what follows.
+/// engine. For the rest, and for those three in every dress, it is enough to play from a frame's start
+/// over the cut to the next frame's end: equal output and an equal reader there make equal what follows.
 #[test]
 fn every_split_point_leaves_the_same_reader_behind() {
     for (name, text) in RECORDINGS {
