@@ -1,4 +1,4 @@
-"""Starts llama.cpp's own HTTP server on loopback with one small model.
+"""Starts llama.cpp's own HTTP server with one small model.
 
 Prints one line of JSON on standard output when `/health` answers:
     {"url": "http://127.0.0.1:PORT", "model": "tiny-chat", "pid": 123}
@@ -27,6 +27,7 @@ PARENT_POLL_S = 0.5
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 = any free port")
     parser.add_argument("--model", default=str(HERE / "tiny-chat-f32.gguf"), help="path of a GGUF file")
     parser.add_argument("--alias", default="tiny-chat", help="the model's name in the API")
@@ -35,11 +36,11 @@ def arguments():
     return parser.parse_args()
 
 
-def free_port(wanted):
+def free_port(host, wanted):
     """The port to use. Fails when it is taken, before another server's /health is mistaken for ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", wanted))
+        probe.bind((host, wanted))
         return probe.getsockname()[1]
 
 
@@ -49,7 +50,7 @@ def parameters(options, port):
     p = engine.CommonParams()
     p.model.path = options.model
     p.model_alias = {options.alias}
-    p.hostnames = ["127.0.0.1"]
+    p.hostnames = [options.host]
     p.port = port
     if options.api_key:
         p.api_keys = [options.api_key]
@@ -112,14 +113,14 @@ def main():
     ready_line = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
-        port = free_port(options.port)
+        port = free_port(options.host, options.port)
     except OSError as problem:
         sys.exit(f"port {options.port} cannot be listened on, so no server was started: {problem}")
     if not os.path.isfile(options.model):
         sys.exit(f"there is no model file {options.model}; give the path of a GGUF file with --model")
     engine, p = parameters(options, port)
     _listening = engine.Server(p)  # For as long as this reference lives.
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{options.host}:{port}"
     if not wait_until_ready(url):
         sys.exit(f"{url}/health did not answer 200 within {READY_WITHIN_S} s; the engine's log is above")
     print(json.dumps({"url": url, "model": options.alias, "pid": os.getpid()}), file=ready_line, flush=True)

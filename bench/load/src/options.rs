@@ -69,7 +69,7 @@ pub struct Options {
     pub connections: Vec<usize>,
     /// Length of each level.
     pub span: Span,
-    /// Requests sent and thrown away before each level; `None` = 100 + 10 per connection.
+    /// Requests sent and thrown away before each level; `None` = 50 + 2 per connection.
     pub warmup: Option<u64>,
     /// Kind of answer.
     pub mode: Mode,

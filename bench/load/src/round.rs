@@ -56,7 +56,7 @@ pub async fn run_all(options: &Options) -> Vec<Report> {
 }
 
 async fn run(options: &Options, connections: usize) -> Report {
-    let warmup = options.warmup.unwrap_or(100 + 10 * connections as u64);
+    let warmup = options.warmup.unwrap_or(50 + 2 * connections as u64);
     let shared = Rc::new(Shared::default());
     let workers = LocalSet::new();
     let run = workers.run_until(async {
