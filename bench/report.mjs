@@ -18,7 +18,9 @@ function table(head, rows) {
 
 /** All rounds of one target at one level, each figure by its median. */
 function summary(rounds) {
-  const of = (pick) => median(rounds.map(pick));
+  // A round in which every request failed has no times: zeros would look like speed.
+  const answered = rounds.filter((round) => round.requests > 0);
+  const of = (pick) => median(answered.map(pick));
   const rates = rounds.map((round) => round.requests_per_second);
   return {
     rate: of((r) => r.requests_per_second),
