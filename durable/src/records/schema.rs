@@ -7,7 +7,7 @@
 ///
 /// # Panics
 /// At compile time, when the file does not hold exactly `N` statements.
-pub const fn statements<const N: usize>(sql: &'static str) -> [&'static str; N] {
+pub(crate) const fn statements<const N: usize>(sql: &'static str) -> [&'static str; N] {
     let mut found = [""; N];
     let mut rest = sql;
     let mut count = 0;

@@ -66,7 +66,8 @@ fn route_reason(name: &str, candidate: &Route) -> Option<String> {
 #[test]
 fn an_entry_passes_at_its_bounds_and_not_beyond() {
     assert_eq!(entry_param(|_| ()), None);
-    let params: [(&str, fn(&mut ServerEntry, u32), u32, u32); 3] = [
+    type Set = fn(&mut ServerEntry, u32);
+    let params: [(&str, Set, u32, u32); 3] = [
         (
             "max_concurrency",
             |it, to| it.max_concurrency = to,
