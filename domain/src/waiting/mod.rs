@@ -5,7 +5,7 @@
 //! waits past its deadline, and no poll lasts longer than [`POLL`].
 //!
 //! A waiter that was told [`Said::Go`] has a *promise* of a slot and not the slot itself: only the server
-//! grants. Until the promise ends, reports of the same free slot wake nobody else (see [`slots`]). The
+//! grants. Until the promise ends, reports of the same free slot wake nobody else (see `slots.rs`). The
 //! twin that was rejected, handing out the lease from here, would make two writers of one server.
 //!
 //! Out of scope: which servers are candidates, and whether one grants.

@@ -69,6 +69,9 @@ pub enum KeyAnswer {
         limit: String,
         /// When asking again makes sense.
         retry_after_ms: u64,
+        /// Whether asking again never does: this request alone is more than the limit.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        never_fits: bool,
         /// For the `x-ratelimit-*` headers.
         windows: KeyWindows,
     },

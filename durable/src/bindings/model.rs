@@ -34,6 +34,10 @@ pub enum ModelCommand {
         instance: String,
         /// Free slots.
         free: u32,
+        /// Leases that the server has ever granted, if it counts them (a restart may count anew). Shows
+        /// that a waiter who was sent has arrived, so that the next slot need not be held back for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grants: Option<u64>,
     },
 }
 
