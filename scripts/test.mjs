@@ -25,6 +25,11 @@ class NotChecked extends Error {}
 
 const cargo = (...args) => run(`cargo ${args[0]}`, "cargo", args);
 
+async function lockFile() {
+  const { code } = await runToEnd("cargo", ["metadata", "--locked", "--format-version=1"], { stdio: ["ignore", "ignore", "inherit"] });
+  if (code !== 0) throw new Trouble("Cargo.lock does not match the manifests; run cargo check and commit Cargo.lock");
+}
+
 async function advisories() {
   const deny = await cargoTool("cargo-deny");
   const fetched = await runToEnd(deny, ["fetch", "db"]);
@@ -75,6 +80,7 @@ async function endToEnd() {
 const STEPS = [
   { name: "format", what: "cargo fmt", run: () => cargo("fmt", "--all", "--check") },
   { name: "tidy", what: "the project's own layout rules", run: () => cargo("run", "--quiet", "--package", "xtask", "--", "tidy") },
+  { name: "lock", what: "Cargo.lock matches the manifests", run: lockFile },
   { name: "lint", what: "clippy, warnings refused", run: () => cargo("clippy", ...NATIVE, "--all-targets", "--", "-D", "warnings") },
   { name: "lint-workers", what: "clippy on the Wasm host", run: () => cargo("clippy", ...WORKERS, "--", "-D", "warnings") },
   { name: "unit", what: "story, property and corpus tests", run: () => cargo("test", ...NATIVE) },
