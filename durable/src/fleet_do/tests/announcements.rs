@@ -48,6 +48,13 @@ fn a_late_announcement_does_not_overwrite_a_newer_one() {
     let before = snapshot(&mut rig);
     let late = announce("a", 6, status(ServerState::Unhealthy, "timed out"));
     assert_eq!(settle(&mut rig, &late).1, []);
+    let same_number = FleetCommand::Announce {
+        event_id: "another".to_owned(),
+        instance: "a".to_owned(),
+        status: status(ServerState::Unhealthy, "timed out"),
+        sequence: 7,
+    };
+    assert_eq!(settle(&mut rig, &same_number).1, []);
     assert_eq!(snapshot(&mut rig), before);
     assert_eq!(heard(&mut rig, "a").state, ServerState::Healthy);
 }
