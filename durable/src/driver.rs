@@ -230,7 +230,11 @@ impl<O: Object> Driver<O> {
         for statement in OUTBOX_SCHEMA.iter().chain(O::SCHEMA) {
             host.sql.exec(statement, &[])?;
         }
-        let mut next_id = 0;
+        // Numbers of a driver that was dropped must not come back: a late result of its effects would be
+        // taken for another's. A hundred a millisecond are more than any object uses.
+        let mut next_id = u64::try_from(host.now.as_ms())
+            .unwrap_or_default()
+            .saturating_mul(100);
         let mut cx = context(host, &name, &mut next_id);
         let object = O::open(&mut cx)?;
         let outbox_due = earliest_due(host.sql)?;

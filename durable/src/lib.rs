@@ -11,6 +11,7 @@ pub mod bindings;
 pub mod directory_do;
 pub mod driver;
 pub mod fleet_do;
+pub mod instance_do;
 pub mod journal_do;
 pub mod key_do;
 pub mod model_do;

@@ -41,8 +41,9 @@ pub enum Effect {
         id: EffectId,
         /// Where.
         url: String,
-        /// A bearer token for the `authorization` header. Hosts must not log it.
-        bearer: Option<String>,
+        /// A bearer token for the `authorization` header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bearer: Option<Bearer>,
         /// When to give up.
         timeout_ms: u64,
     },
@@ -53,6 +54,17 @@ pub enum Effect {
         /// The answer, as JSON.
         reply: String,
     },
+}
+
+/// A bearer token on its way to a host. Objects hold it sealed; the host opens it just before the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bearer {
+    /// The organisation it was sealed for.
+    pub org: String,
+    /// The record it belongs to, `server/{id}`.
+    pub record: String,
+    /// The sealed text.
+    pub sealed: String,
 }
 
 /// How an effect ended.

@@ -91,6 +91,11 @@ impl Breaker {
         &self.state
     }
 
+    /// Failures in a row since the last success or change of state.
+    pub const fn consecutive_failures(&self) -> u32 {
+        self.consecutive
+    }
+
     /// Ejections not yet forgiven.
     pub const fn times(&self) -> u32 {
         self.times

@@ -446,6 +446,9 @@ pub struct KeyRecord {
     /// Scheduling priority of its requests.
     #[serde(default)]
     pub priority: u8,
+    /// The project it belongs to: a route of this name narrows where its requests go.
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 /// Timeouts, retries, breaker and queue numbers of an organisation. Durations in milliseconds.

@@ -4,6 +4,8 @@
 
 pub mod columns;
 pub mod fleet;
+pub mod instance;
 pub mod journal;
 pub mod key;
+pub mod policy;
 pub mod schema;
