@@ -1,0 +1,195 @@
+//! Who is asking.
+//!
+//! A client's key is believed by its MAC before any object is addressed, so a forged one creates nothing;
+//! its record is then looked up (5 s cache). The administrator's key is one secret of the installation
+//! and acts on the organisation in `X-Tidegate-Org`, else on `default`.
+
+use tidegate_domain::time::Timestamp;
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, KeyRecord};
+use tidegate_vault::{ApiKey, Organisation, SecretHash, VerifiedKey, same_secret};
+use tidegate_wire_openai::ErrorCode;
+
+use crate::api_error::ApiError;
+use crate::flow::{Step, Unanswered};
+use crate::gateway::Cx;
+use crate::key_cache::Known;
+use crate::request::Head;
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Inference routes.
+    Inference,
+    /// Reading models and admin lists.
+    Read,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// As it stands in a key record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inference => "inference",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// A key with a wider scope may do what a narrower one may.
+    fn is_granted_by(self, scopes: &[String]) -> bool {
+        let has = |scope: Self| scopes.iter().any(|granted| granted == scope.as_str());
+        has(self) || has(Self::Admin)
+    }
+}
+
+/// A client that is who it says.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Its organisation.
+    pub org: String,
+    /// Its key.
+    pub key: KeyRecord,
+}
+
+/// An administrator, and the organisation that is acted on.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The organisation.
+    pub org: Organisation,
+    /// Who it is, for the audit: `admin` or `key/{id}`.
+    pub actor: String,
+}
+
+/// Lets a client through that holds a key with one of `scopes`.
+pub fn client(
+    cx: &mut Cx<'_>,
+    scopes: &'static [Scope],
+    then: impl FnOnce(&mut Cx<'_>, Caller) -> Step + 'static,
+) -> Step {
+    let Some(text) = bearer(cx.head) else { return missing_key().into() };
+    let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
+        return bad_key().into();
+    };
+    with_record(cx, verified, move |cx, verified, record| {
+        match judge(&verified, record, cx.now, scopes) {
+            Ok(caller) => then(cx, caller),
+            Err(refused) => refused.into(),
+        }
+    })
+}
+
+/// Lets an administrator through: the installation's admin key, or a client key of scope `admin`
+/// (`read` for reading). Any other key is 403, as is none.
+pub fn admin(
+    cx: &mut Cx<'_>,
+    rest: String,
+    then: impl FnOnce(&mut Cx<'_>, Admin, String) -> Step + 'static,
+) -> Step {
+    let Some(text) = cx.head.header("x-api-key").or_else(|| bearer(cx.head)) else { return no_admin().into() };
+    if let Some(admin_key) = &cx.shared.config.admin_key
+        && same_secret(text.as_bytes(), admin_key.expose())
+    {
+        let org = cx.head.header("x-tidegate-org").unwrap_or("default");
+        return match Organisation::parse(org) {
+            Ok(org) => then(cx, Admin { org, actor: "admin".to_owned() }, rest),
+            Err(refused) => {
+                ApiError::new(ErrorCode::InvalidValue, refused.to_string()).param("X-Tidegate-Org").into()
+            }
+        };
+    }
+    let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
+        return no_admin().into();
+    };
+    let reading = cx.head.method == "GET" || cx.head.method == "HEAD";
+    let scopes: &[Scope] = if reading { &[Scope::Read] } else { &[Scope::Admin] };
+    with_record(cx, verified, move |cx, verified, record| {
+        let org = verified.organisation.clone();
+        match judge(&verified, record, cx.now, scopes) {
+            Ok(caller) => then(cx, Admin { org, actor: format!("key/{}", caller.key.id) }, rest),
+            Err(_) => no_admin().into(),
+        }
+    })
+}
+
+fn with_record(
+    cx: &mut Cx<'_>,
+    verified: VerifiedKey,
+    then: impl FnOnce(&mut Cx<'_>, VerifiedKey, Option<KeyRecord>) -> Step + 'static,
+) -> Step {
+    let (org, id) = (verified.organisation.as_str().to_owned(), verified.key_id.to_string());
+    match cx.shared.keys.look(&org, &id, cx.now) {
+        Known::Yes(record) => return then(cx, verified, record),
+        Known::Ageing(record) => {
+            cx.refresh_key(&org, &id);
+            return then(cx, verified, record);
+        }
+        Known::No => {}
+    }
+    let command = FleetCommand::Key { id: id.clone() };
+    Step::ask(ObjectName::fleet(&org), &command, move |cx, answer: Result<FleetAnswer, Unanswered>| {
+        let record = match answer {
+            Ok(FleetAnswer::Key { record }) => Some(*record),
+            Ok(_) => None,
+            Err(unanswered) => return ApiError::from(unanswered).into(),
+        };
+        cx.shared.keys.store(&org, &id, record.clone(), cx.now);
+        then(cx, verified, record)
+    })
+}
+
+fn judge(
+    verified: &VerifiedKey,
+    record: Option<KeyRecord>,
+    now: Timestamp,
+    scopes: &[Scope],
+) -> Result<Caller, ApiError> {
+    let Some(key) = record else { return Err(bad_key()) };
+    let matches = |stored: &str| {
+        SecretHash::from_hex(stored).is_ok_and(|stored| verified.secret_hash.matches(&stored))
+    };
+    let overlap = key.previous_until_ms.is_some_and(|until| now.as_ms() < until);
+    let previous = overlap && key.previous_secret_hash.as_deref().is_some_and(matches);
+    if !matches(&key.secret_hash) && !previous {
+        return Err(bad_key());
+    }
+    if key.expires_at_ms.is_some_and(|expires| now.as_ms() >= expires) {
+        return Err(ApiError::new(ErrorCode::InvalidApiKey, "This key has expired. Ask for a new one."));
+    }
+    if !scopes.iter().any(|scope| scope.is_granted_by(&key.scopes)) {
+        let wanted: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        return Err(ApiError::new(
+            ErrorCode::InsufficientPermissions,
+            format!("This key does not have the scope `{}` that the route asks for.", wanted.join("` or `")),
+        ));
+    }
+    Ok(Caller { org: verified.organisation.as_str().to_owned(), key })
+}
+
+fn bearer(head: &Head) -> Option<&str> {
+    let value = head.header("authorization")?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn missing_key() -> ApiError {
+    ApiError::new(
+        ErrorCode::InvalidApiKey,
+        "There is no API key. Send it as `Authorization: Bearer tg_…`.",
+    )
+}
+
+fn bad_key() -> ApiError {
+    ApiError::new(
+        ErrorCode::InvalidApiKey,
+        "This API key is not known here: it was mistyped, revoked or made by another gateway.",
+    )
+}
+
+fn no_admin() -> ApiError {
+    ApiError::new(
+        ErrorCode::InsufficientPermissions,
+        "This route asks for the admin key, in `X-API-Key` or as `Authorization: Bearer`.",
+    )
+}

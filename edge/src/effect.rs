@@ -1,0 +1,162 @@
+//! What an exchange asks its host to do, and how the host reports back.
+//!
+//! Everything crosses the border to the host as one JSON text an event, because a crossing costs more
+//! than the parsing. Bodies and chunks cross as bytes, beside the JSON.
+
+use serde::Serialize;
+use tidegate_durable::bindings::ObjectName;
+
+/// Names a call within its exchange.
+pub type CallId = u32;
+
+/// Something for the host to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "effect")]
+pub enum Effect {
+    /// Read the request's body, at most `limit` bytes, and hand it over with
+    /// [`crate::gateway::Gateway::body`]. A longer one is reported as too long, without reading on.
+    ReadBody {
+        /// Bytes.
+        limit: usize,
+    },
+    /// Send a message to an object and report with [`crate::gateway::Gateway::answered`].
+    Ask {
+        /// The call.
+        call: CallId,
+        /// The object.
+        to: ObjectName,
+        /// The message, as JSON.
+        message: String,
+        /// When to stop waiting and report failure.
+        timeout_ms: u64,
+    },
+    /// Send a message to an object and forget it. Runs after the response; at most twice on failure.
+    Tell {
+        /// The object.
+        to: ObjectName,
+        /// The message, as JSON.
+        message: String,
+    },
+    /// Send a message to an object behind the request and report with
+    /// [`crate::gateway::Gateway::refreshed`], also after the exchange is over.
+    Refresh {
+        /// Names the refresh.
+        token: u32,
+        /// The object.
+        to: ObjectName,
+        /// The message, as JSON.
+        message: String,
+        /// When to stop waiting and report failure.
+        timeout_ms: u64,
+    },
+    /// `GET` a URL without following redirects and report with [`crate::gateway::Gateway::probed`].
+    Probe {
+        /// The call.
+        call: CallId,
+        /// Where.
+        url: String,
+        /// A bearer token. Hosts must not log it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bearer: Option<String>,
+        /// When to give up.
+        timeout_ms: u64,
+    },
+    /// `POST` the request to a server without following redirects.
+    Fetch {
+        /// The attempt.
+        attempt: u32,
+        /// Where.
+        url: String,
+        /// Header lines. They may hold the server's key: hosts must not log them.
+        headers: Vec<(String, String)>,
+        /// Whether to send the client's own bytes or [`crate::gateway::Gateway::attempt_body`].
+        own_body: bool,
+        /// Whether chunks are wanted as they come, or the whole body at once.
+        stream: bool,
+        /// Largest whole body that is worth holding.
+        max_body: usize,
+    },
+    /// Break an attempt off: abort its connection, report nothing more of it.
+    Abort {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Answer, whole.
+    Respond {
+        /// HTTP status.
+        status: u16,
+        /// Header lines.
+        headers: Vec<(String, String)>,
+        /// The body. `None` means bytes of the server: those of [`crate::gateway::Gateway::output`], or
+        /// where that is empty the very bytes that the host handed to [`crate::gateway::Gateway::whole`].
+        body: Option<String>,
+    },
+    /// Begin a streamed answer. Its bytes are what chunks yield from now on.
+    Open {
+        /// Header lines; the status is 200.
+        headers: Vec<(String, String)>,
+    },
+    /// Write what [`crate::gateway::Gateway::output`] holds to the streamed answer.
+    Write,
+    /// Write the chunk that was just handed in to the streamed answer, as it is.
+    WriteChunk,
+    /// End the streamed answer, after what is still to be written.
+    Close,
+    /// Call [`crate::gateway::Gateway::wake`] then (milliseconds since the epoch). Replaces an earlier one.
+    WakeAt {
+        /// When.
+        at_ms: i64,
+    },
+    /// After this long, but still within this request, call [`crate::gateway::Gateway::flush`] and run
+    /// what it returns.
+    FlushAfter {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Print one line of structured log.
+    Log {
+        /// JSON, without secrets or prompts.
+        line: String,
+    },
+    /// The exchange is over; the host forgets it.
+    Done,
+}
+
+/// What became of a call to an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// Its answer, as JSON.
+    Answered(String),
+    /// No answer: too late, evicted, overloaded. For people.
+    Failed(String),
+}
+
+/// What became of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// The server answered.
+    Answered {
+        /// HTTP status.
+        status: u16,
+        /// The head of the body.
+        body: String,
+        /// Milliseconds.
+        latency_ms: u64,
+    },
+    /// It did not.
+    Failed {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// Why an attempt's body ended, as the host saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// In an orderly way.
+    Eof,
+    /// The connection broke, or was never made.
+    Broken,
+    /// The whole body is larger than was allowed.
+    TooLarge,
+}

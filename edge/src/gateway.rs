@@ -1,0 +1,412 @@
+//! The gateway of one isolate: open exchanges and what they share.
+//!
+//! The host calls one method an event and runs the effects that come back. Events for exchanges that are
+//! over are ignored, so a host need not synchronise its cancellations.
+
+use std::collections::BTreeMap;
+
+use tidegate_domain::hedge::HedgeDelays;
+use tidegate_domain::time::Timestamp;
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, SnapshotAnswer};
+use tidegate_durable::ports::Entropy;
+use tidegate_egress::Gate;
+use tidegate_vault::{Installation, Keyring, Secret};
+use tidegate_wire_openai::ErrorCode;
+
+use crate::api_error::ApiError;
+use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
+use crate::flow::{BodyTooLarge, Step};
+use crate::inference::Inference;
+use crate::key_cache::KeyCache;
+use crate::load_board::LoadBoard;
+use crate::outbox::Outbox;
+use crate::request::{Head, Response};
+use crate::snapshot::{Routing, SnapshotCache};
+use crate::{admin, auth, models};
+
+/// An exchange's number; never used twice in an isolate.
+pub type ExchangeId = u32;
+
+/// What the installation is told by its environment.
+pub struct Config {
+    /// Keys, MACs and the wrapping key.
+    pub installation: Installation,
+    /// The wrapping keys that open sealed records.
+    pub keyring: Keyring,
+    /// The administrator's key; without one the admin routes refuse everybody.
+    pub admin_key: Option<Secret>,
+    /// Which addresses may be called.
+    pub gate: Gate,
+}
+
+/// What exchanges share.
+pub struct Shared {
+    pub(crate) config: Config,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) snapshots: SnapshotCache,
+    pub(crate) keys: KeyCache,
+    pub(crate) board: LoadBoard,
+    pub(crate) hedges: HedgeDelays,
+    pub(crate) outbox: Outbox,
+    /// Counts requests, for strategies that take turns.
+    pub(crate) turn: u64,
+    /// Begins every request id of this isolate.
+    id_prefix: String,
+    next_id: u64,
+    refreshes: BTreeMap<u32, Refresh>,
+}
+
+#[derive(Clone, Debug)]
+enum Refresh {
+    Snapshot { org: String },
+    Key { org: String, id: String },
+}
+
+/// What a handler sees.
+pub struct Cx<'a> {
+    /// What exchanges share.
+    pub(crate) shared: &'a mut Shared,
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// The request, without its body.
+    pub(crate) head: &'a Head,
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+    /// Effects of this event so far.
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+impl Cx<'_> {
+    /// Unpredictable bytes.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.shared.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// Fetches a newer snapshot behind the request.
+    pub(crate) fn refresh_snapshot(&mut self, org: &str) {
+        let command = FleetCommand::Snapshot { known_version: self.shared.snapshots.version(org) };
+        self.refresh(org, &command, Refresh::Snapshot { org: org.to_owned() });
+    }
+
+    /// Fetches a key record behind the request.
+    pub(crate) fn refresh_key(&mut self, org: &str, id: &str) {
+        let command = FleetCommand::Key { id: id.to_owned() };
+        self.refresh(org, &command, Refresh::Key { org: org.to_owned(), id: id.to_owned() });
+    }
+
+    fn refresh(&mut self, org: &str, command: &FleetCommand, refresh: Refresh) {
+        let token = self.shared.fresh_number();
+        self.shared.refreshes.insert(token, refresh);
+        self.effects.push(Effect::Refresh {
+            token,
+            to: ObjectName::fleet(org),
+            message: serde_json::to_string(command).unwrap_or_default(),
+            timeout_ms: crate::flow::ASK_TIMEOUT_MS,
+        });
+    }
+}
+
+impl Shared {
+    fn fresh_number(&mut self) -> u32 {
+        self.next_id += 1;
+        u32::try_from(self.next_id & u64::from(u32::MAX)).unwrap_or_default()
+    }
+
+    /// Takes a fleet's snapshot answer in; `None` when it cannot be used.
+    pub(crate) fn take_snapshot(
+        &mut self,
+        org: &str,
+        answer: SnapshotAnswer,
+        now: Timestamp,
+    ) -> Option<std::rc::Rc<Routing>> {
+        match answer {
+            SnapshotAnswer::Unchanged => self.snapshots.confirm(org, now),
+            SnapshotAnswer::Fresh { snapshot } => {
+                let routing = Routing::index(snapshot, org, &self.config.gate, &self.config.keyring);
+                self.board.keep_only(|id| routing.by_id.contains_key(id));
+                Some(self.snapshots.replace(org, routing, now))
+            }
+        }
+    }
+}
+
+/// The gateway of one isolate.
+pub struct Gateway {
+    shared: Shared,
+    exchanges: BTreeMap<ExchangeId, Exchange>,
+}
+
+struct Exchange {
+    head: Head,
+    request_id: String,
+    stage: Stage,
+    next_call: CallId,
+}
+
+enum Stage {
+    Body { limit: usize, then: Box<dyn FnOnce(&mut Cx<'_>, Result<Vec<u8>, BodyTooLarge>) -> Step> },
+    Ask { call: CallId, then: Box<dyn FnOnce(&mut Cx<'_>, CallOutcome) -> Step> },
+    Probe { call: CallId, then: Box<dyn FnOnce(&mut Cx<'_>, ProbeOutcome) -> Step> },
+    Inference(Box<Inference>),
+    Over,
+}
+
+impl Gateway {
+    /// A gateway that has seen nothing yet.
+    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
+        let mut prefix = [0_u8; 8];
+        entropy.fill(&mut prefix);
+        let id_prefix = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shared = Shared {
+            config,
+            entropy,
+            snapshots: SnapshotCache::default(),
+            keys: KeyCache::default(),
+            board: LoadBoard::default(),
+            hedges: HedgeDelays::default(),
+            outbox: Outbox::default(),
+            turn: 0,
+            id_prefix,
+            next_id: 0,
+            refreshes: BTreeMap::new(),
+        };
+        Self { shared, exchanges: BTreeMap::new() }
+    }
+
+    /// A request arrived.
+    pub fn begin(&mut self, now: Timestamp, head: Head) -> (ExchangeId, Vec<Effect>) {
+        let id = self.shared.fresh_number();
+        let request_id = format!("req_{}{id:08x}", self.shared.id_prefix);
+        let exchange = Exchange { head, request_id, stage: Stage::Over, next_call: 0 };
+        self.exchanges.insert(id, exchange);
+        let effects = self.step(id, now, |cx| route(cx));
+        (id, effects)
+    }
+
+    /// The body is here; `None` when it is longer than the limit that was given.
+    pub fn body(&mut self, id: ExchangeId, now: Timestamp, body: Option<Vec<u8>>) -> Vec<Effect> {
+        let Some(Stage::Body { limit, then }) = self.take_stage(id, |stage| matches!(stage, Stage::Body { .. }))
+        else {
+            return Vec::new();
+        };
+        let body = body.filter(|body| body.len() <= limit).ok_or(BodyTooLarge { limit });
+        self.step(id, now, |cx| then(cx, body))
+    }
+
+    /// A call to an object ended.
+    pub fn answered(&mut self, id: ExchangeId, now: Timestamp, call: CallId, outcome: CallOutcome) -> Vec<Effect> {
+        let awaited = |stage: &Stage| matches!(stage, Stage::Ask { call: awaited, .. } if *awaited == call);
+        if let Some(Stage::Ask { then, .. }) = self.take_stage(id, awaited) {
+            return self.step(id, now, |cx| then(cx, outcome));
+        }
+        self.infer(id, now, |inference, cx| inference.on_answer(cx, call, outcome))
+    }
+
+    /// A probe ended.
+    pub fn probed(&mut self, id: ExchangeId, now: Timestamp, call: CallId, outcome: ProbeOutcome) -> Vec<Effect> {
+        let awaited = |stage: &Stage| matches!(stage, Stage::Probe { call: awaited, .. } if *awaited == call);
+        let Some(Stage::Probe { then, .. }) = self.take_stage(id, awaited) else { return Vec::new() };
+        self.step(id, now, |cx| then(cx, outcome))
+    }
+
+    /// A refresh behind a request ended.
+    pub fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
+        let Some(refresh) = self.shared.refreshes.remove(&token) else { return };
+        let CallOutcome::Answered(text) = outcome else { return };
+        match refresh {
+            Refresh::Snapshot { org } => {
+                if let Ok(answer) = serde_json::from_str(&text) {
+                    self.shared.take_snapshot(&org, answer, now);
+                }
+            }
+            Refresh::Key { org, id } => match serde_json::from_str(&text) {
+                Ok(FleetAnswer::Key { record }) => self.shared.keys.store(&org, &id, Some(*record), now),
+                Ok(FleetAnswer::NotFound) => self.shared.keys.store(&org, &id, None, now),
+                _ => {}
+            },
+        }
+    }
+
+    /// A server's response headers are here.
+    pub fn headers(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        attempt: u32,
+        status: u16,
+        headers: &[(String, String)],
+    ) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| inference.on_headers(cx, attempt, status, headers))
+    }
+
+    /// A chunk of a streamed answer. [`Effect::WriteChunk`] sends it as it is.
+    pub fn chunk(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, chunk: &[u8]) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| inference.on_chunk(cx, attempt, chunk))
+    }
+
+    /// A whole answer.
+    pub fn whole(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, body: &[u8]) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| inference.on_whole(cx, attempt, body))
+    }
+
+    /// The body of an attempt ended.
+    pub fn body_ended(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, end: BodyEnd) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| inference.on_body_end(cx, attempt, end))
+    }
+
+    /// The timer rang. `reading` tells whether the host is waiting for the server: silence that is only
+    /// a client that reads slowly is nobody's fault.
+    pub fn wake(&mut self, id: ExchangeId, now: Timestamp, reading: bool) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| inference.on_wake(cx, reading))
+    }
+
+    /// The client went away.
+    pub fn gone(&mut self, id: ExchangeId, now: Timestamp) -> Vec<Effect> {
+        match self.exchanges.get(&id) {
+            Some(Exchange { stage: Stage::Inference(_), .. }) => {
+                self.infer(id, now, |inference, cx| inference.on_client_left(cx))
+            }
+            // Nothing runs on the client's behalf but an object's turn, which ends by itself; an
+            // administrative change that has begun is not torn in two.
+            _ => Vec::new(),
+        }
+    }
+
+    /// The host gives an exchange up (it failed to run an effect).
+    pub fn abandon(&mut self, id: ExchangeId, now: Timestamp) -> Vec<Effect> {
+        let effects = self.gone(id, now);
+        self.exchanges.remove(&id);
+        effects
+    }
+
+    /// Bytes to send: those of [`Effect::Write`], or the body of a [`Effect::Respond`] without one.
+    pub fn output(&mut self, id: ExchangeId) -> Vec<u8> {
+        match self.exchanges.get_mut(&id).map(|exchange| &mut exchange.stage) {
+            Some(Stage::Inference(inference)) => inference.take_output(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The body of an attempt whose [`Effect::Fetch`] says `own_body`.
+    pub fn attempt_body(&mut self, id: ExchangeId, attempt: u32) -> Vec<u8> {
+        match self.exchanges.get_mut(&id).map(|exchange| &mut exchange.stage) {
+            Some(Stage::Inference(inference)) => inference.take_attempt_body(attempt),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The exchange is answered: its last bytes have been taken.
+    pub fn forget(&mut self, id: ExchangeId) {
+        self.exchanges.remove(&id);
+    }
+
+    /// What is still to be told to objects and found no ride.
+    pub fn flush(&mut self) -> Vec<Effect> {
+        self.shared.outbox.drain()
+    }
+
+    /// Exchanges that are open: none when nothing runs.
+    pub fn open_exchanges(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    fn take_stage(&mut self, id: ExchangeId, wanted: impl FnOnce(&Stage) -> bool) -> Option<Stage> {
+        let exchange = self.exchanges.get_mut(&id).filter(|exchange| wanted(&exchange.stage))?;
+        Some(std::mem::replace(&mut exchange.stage, Stage::Over))
+    }
+
+    fn step(&mut self, id: ExchangeId, now: Timestamp, run: impl FnOnce(&mut Cx<'_>) -> Step) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let Some(exchange) = self.exchanges.get_mut(&id) else { return effects };
+        let Exchange { head, request_id, .. } = &*exchange;
+        let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+        let step = run(&mut cx);
+        let stage = match step {
+            Step::Body { limit, then } => {
+                effects.push(Effect::ReadBody { limit });
+                Stage::Body { limit, then }
+            }
+            Step::Ask { to, message, timeout_ms, then } => {
+                exchange.next_call += 1;
+                let call = exchange.next_call;
+                effects.push(Effect::Ask { call, to, message, timeout_ms });
+                Stage::Ask { call, then }
+            }
+            Step::Probe { url, bearer, timeout_ms, then } => {
+                exchange.next_call += 1;
+                let call = exchange.next_call;
+                effects.push(Effect::Probe { call, url, bearer, timeout_ms });
+                Stage::Probe { call, then }
+            }
+            Step::Respond(response) => {
+                effects.push(respond(&exchange.request_id, response));
+                effects.push(Effect::Done);
+                Stage::Over
+            }
+            Step::Infer(mut inference) => {
+                let Exchange { head, request_id, .. } = &*exchange;
+                let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+                inference.start(&mut cx);
+                Stage::Inference(inference)
+            }
+        };
+        exchange.stage = stage;
+        effects
+    }
+
+    fn infer(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        run: impl FnOnce(&mut Inference, &mut Cx<'_>),
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(Exchange { head, request_id, stage: Stage::Inference(inference), .. }) =
+            self.exchanges.get_mut(&id)
+        {
+            let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+            run(inference, &mut cx);
+        }
+        effects
+    }
+}
+
+/// Every whole answer carries its request's id.
+pub(crate) fn respond(request_id: &str, response: Response) -> Effect {
+    let Response { status, mut headers, body } = response;
+    headers.push(("x-request-id".to_owned(), request_id.to_owned()));
+    Effect::Respond { status, headers, body: Some(body) }
+}
+
+fn route(cx: &mut Cx<'_>) -> Step {
+    let path = cx.head.path.trim_end_matches('/').to_owned();
+    if let Some(endpoint) = tidegate_wire_openai::Endpoint::from_path(&path) {
+        return Inference::accept(cx, endpoint);
+    }
+    if path == "/v1/models" || path.starts_with("/v1/models/") {
+        return models::route(cx, path.strip_prefix("/v1/models/"));
+    }
+    if let Some(rest) = path.strip_prefix("/admin/") {
+        return auth::admin(cx, rest.to_owned(), admin::route);
+    }
+    Step::Respond(ApiError::no_route(&path).into_response())
+}
+
+/// A refusal as the next step.
+impl From<ApiError> for Step {
+    fn from(error: ApiError) -> Self {
+        Self::Respond(error.into_response())
+    }
+}
+
+/// A refusal in the client's own terms, for callers outside this module.
+pub(crate) fn unavailable() -> ApiError {
+    ApiError::new(
+        ErrorCode::GatewayUnavailable,
+        "The gateway's list of servers could not be loaded and none is remembered. Try again in a moment.",
+    )
+    .retry_after(Some(tidegate_domain::time::Span::from_secs(1)))
+}

@@ -1,0 +1,342 @@
+//! One attempt at a server: what has come of its answer, and what to make of the end of it.
+//!
+//! Invariant: bytes of an attempt are held until it is committed, so that the client sees one answer of
+//! one server.
+
+use tidegate_domain::outcome::{FailureKind, Outcome};
+use tidegate_domain::time::Span;
+use tidegate_wire_openai::{
+    Answer, End, Endpoint, ErrorCode, ErrorEnvelope, Outcome as StreamOutcome, Step, StreamOptions,
+    StreamReader, Usage, chunks_from_answer, read_answer,
+};
+
+use crate::effect::BodyEnd;
+
+/// Error bodies longer than this say nothing more; plain answers to streaming requests may be longer.
+const MAX_COLLECTED: usize = 4 << 20;
+
+/// One attempt.
+pub struct Attempt {
+    /// The candidate it runs at.
+    pub slot: usize,
+    /// The rewritten body, until the host takes it.
+    pub own_body: Option<Vec<u8>>,
+    endpoint: Endpoint,
+    hide_usage: bool,
+    status: u16,
+    content_type: Option<String>,
+    retry_after: Option<Span>,
+    /// Headers that may reach the client.
+    pub response_headers: Vec<(String, String)>,
+    reading: Reading,
+    /// What is ready to be sent, in order.
+    pub held: Vec<u8>,
+    usage: Option<Usage>,
+    /// The error to answer with, when the attempt ended in one before anything was sent.
+    pub error: Option<(u16, ErrorEnvelope)>,
+}
+
+enum Reading {
+    /// No headers yet.
+    Nothing,
+    /// An SSE stream.
+    Stream(Box<StreamReader>),
+    /// Something to judge as a whole.
+    Collect(Vec<u8>),
+}
+
+/// What a chunk means for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// The chunk as it is.
+    Untouched,
+    /// Bytes were added to [`Attempt::held`].
+    Held,
+    /// Nothing yet.
+    Nothing,
+}
+
+/// How an attempt stands after new bytes or its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not enough to commit to.
+    Waiting,
+    /// There is something to send.
+    Speaking,
+    /// It is over, like this.
+    Over(Outcome),
+}
+
+impl Attempt {
+    /// An attempt that is about to be sent.
+    pub const fn new(slot: usize, endpoint: Endpoint, hide_usage: bool, own_body: Option<Vec<u8>>) -> Self {
+        Self {
+            slot,
+            own_body,
+            endpoint,
+            hide_usage,
+            status: 0,
+            content_type: None,
+            retry_after: None,
+            response_headers: Vec::new(),
+            reading: Reading::Nothing,
+            held: Vec::new(),
+            usage: None,
+            error: None,
+        }
+    }
+
+    /// The response headers. Only a 2xx event stream is read as a stream.
+    pub fn headers(&mut self, status: u16, headers: &[(String, String)]) {
+        let find = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        self.status = status;
+        self.content_type = find("content-type").map(str::to_owned);
+        self.retry_after = find("retry-after").and_then(retry_after);
+        let connection = find("connection");
+        self.response_headers = headers
+            .iter()
+            .filter(|(name, _)| tidegate_wire_openai::headers::reaches_client(name, connection))
+            .cloned()
+            .collect();
+        let is_events = self.content_type.as_deref().is_some_and(|kind| {
+            kind.trim_start().get(..17).is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
+        });
+        self.reading = if is_events && (200..300).contains(&status) {
+            let options = StreamOptions { hide_usage: self.hide_usage, ..StreamOptions::default() };
+            Reading::Stream(Box::new(StreamReader::new(options)))
+        } else {
+            Reading::Collect(Vec::new())
+        };
+    }
+
+    /// A chunk of a streaming request's answer. `committed` bytes are passed; others are held.
+    pub fn chunk(&mut self, chunk: &[u8], committed: bool) -> (Passed, Standing) {
+        match &mut self.reading {
+            Reading::Stream(reader) => {
+                let step = reader.push(chunk);
+                let standing = stream_standing(reader);
+                let passed = match step {
+                    Step::Untouched if committed => Passed::Untouched,
+                    Step::Untouched => {
+                        self.held.extend_from_slice(chunk);
+                        Passed::Held
+                    }
+                    Step::Replace(bytes) => {
+                        self.held.extend_from_slice(&bytes);
+                        Passed::Held
+                    }
+                    Step::Hold => Passed::Nothing,
+                };
+                (passed, standing)
+            }
+            Reading::Collect(body) => {
+                if body.len().saturating_add(chunk.len()) > MAX_COLLECTED {
+                    return (Passed::Nothing, Standing::Over(failure(FailureKind::InvalidAnswer)));
+                }
+                body.extend_from_slice(chunk);
+                (Passed::Nothing, Standing::Waiting)
+            }
+            Reading::Nothing => (Passed::Nothing, Standing::Waiting),
+        }
+    }
+
+    /// The end of a streaming request's answer, or of a connection that gave none.
+    pub fn end(&mut self, end: BodyEnd) -> Standing {
+        match std::mem::replace(&mut self.reading, Reading::Nothing) {
+            Reading::Nothing => Standing::Over(failure(FailureKind::Transport)),
+            Reading::Stream(mut reader) => {
+                let how = if end == BodyEnd::Eof { End::Eof } else { End::TransportError };
+                let rest = reader.end(how);
+                self.held.extend_from_slice(&rest);
+                let standing = stream_standing(&reader);
+                self.reading = Reading::Stream(reader);
+                standing
+            }
+            Reading::Collect(_) if end == BodyEnd::Broken => Standing::Over(failure(FailureKind::Transport)),
+            Reading::Collect(body) => Standing::Over(self.judge_collected(&body)),
+        }
+    }
+
+    /// Ends the stream for a reason that only the dispatch knows, with an error event.
+    pub fn cut(&mut self, how: End) {
+        if let Reading::Stream(reader) = &mut self.reading {
+            let rest = reader.end(how);
+            self.held.extend_from_slice(&rest);
+        }
+    }
+
+    /// A whole answer to a plain request. [`Attempt::held`] stays empty when it may go on as it is.
+    pub fn whole(&mut self, body: &[u8]) -> Outcome {
+        match read_answer(self.endpoint, self.status, self.content_type.as_deref(), body) {
+            Answer::Pass { usage, mended } => {
+                self.usage = usage;
+                self.held = mended.unwrap_or_default();
+                Outcome::Success
+            }
+            Answer::Error { status, envelope, client_fault } => self.judge_error(status, envelope, client_fault),
+        }
+    }
+
+    /// Tokens read and written. What the server did not report is counted by what was sent: a chunk is a
+    /// token, as near as one gets.
+    pub fn tokens(&self, prompt_estimate: u64) -> (u64, u64) {
+        if let Reading::Stream(reader) = &self.reading {
+            return match reader.usage() {
+                Some(usage) => (usage.prompt_tokens, usage.completion_tokens),
+                None if reader.saw_first_token() => (prompt_estimate, reader.chunks_with_content()),
+                None => (0, 0),
+            };
+        }
+        self.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens))
+    }
+
+    fn judge_collected(&mut self, body: &[u8]) -> Outcome {
+        match read_answer(self.endpoint, self.status, self.content_type.as_deref(), body) {
+            Answer::Pass { usage, .. } => match chunks_from_answer(self.endpoint, body, self.hide_usage) {
+                Ok(chunks) => {
+                    self.usage = usage;
+                    self.held = chunks;
+                    Outcome::Success
+                }
+                Err(envelope) => {
+                    self.judge_error(ErrorCode::UpstreamInvalidAnswer.status(), envelope, false)
+                }
+            },
+            Answer::Error { status, envelope, client_fault } => self.judge_error(status, envelope, client_fault),
+        }
+    }
+
+    fn judge_error(&mut self, status: u16, envelope: ErrorEnvelope, client_fault: bool) -> Outcome {
+        let outcome = if client_fault {
+            Outcome::ClientError(status)
+        } else if matches!(self.status, 429 | 503) {
+            Outcome::Backpressure { status: self.status, retry_after: self.retry_after }
+        } else if (400..500).contains(&self.status) && !matches!(self.status, 401 | 403) {
+            Outcome::ClientError(status)
+        } else if self.status >= 500 || matches!(self.status, 401 | 403) {
+            // A server that refuses the gateway's own key is of no use to any client.
+            failure(FailureKind::Http5xx(self.status))
+        } else {
+            failure(FailureKind::InvalidAnswer)
+        };
+        self.error = Some((status, envelope));
+        outcome
+    }
+}
+
+/// The error of a stream that ended before anything was sent, read back from its error event.
+pub fn error_event(held: &[u8]) -> Option<(u16, ErrorEnvelope)> {
+    let text = std::str::from_utf8(held).ok()?;
+    let payload = text.rsplit("data: ").next()?.trim_end();
+    match read_answer(Endpoint::Chat, 502, Some("application/json"), payload.as_bytes()) {
+        Answer::Error { status, envelope, .. } => Some((status, envelope)),
+        Answer::Pass { .. } => None,
+    }
+}
+
+fn stream_standing(reader: &StreamReader) -> Standing {
+    match reader.outcome() {
+        None if reader.saw_first_token() => Standing::Speaking,
+        None => Standing::Waiting,
+        Some(outcome) => Standing::Over(stream_outcome(outcome)),
+    }
+}
+
+const fn stream_outcome(outcome: StreamOutcome) -> Outcome {
+    match outcome {
+        StreamOutcome::Complete => Outcome::Success,
+        StreamOutcome::UpstreamError { client_fault: true } => Outcome::ClientError(400),
+        StreamOutcome::UpstreamError { client_fault: false } => failure(FailureKind::Http5xx(500)),
+        StreamOutcome::Truncated | StreamOutcome::TransportError => failure(FailureKind::CutStream),
+        StreamOutcome::InvalidEvent | StreamOutcome::EventTooLarge => failure(FailureKind::InvalidAnswer),
+        StreamOutcome::Stalled => failure(FailureKind::Stalled),
+        StreamOutcome::TotalTimeout | StreamOutcome::ClientLeft => Outcome::ClientLeft,
+    }
+}
+
+const fn failure(kind: FailureKind) -> Outcome {
+    Outcome::Failure { kind }
+}
+
+/// `Retry-After` in seconds. Dates, negative and absurd values are no answer: the server's object backs
+/// off by itself then. 300 s is the longest pause it takes.
+fn retry_after(value: &str) -> Option<Span> {
+    let seconds: f64 = value.trim().parse().ok()?;
+    (seconds > 0.0 && seconds.is_finite()).then(|| Span::from_ms((seconds.min(300.0) * 1000.0) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Attempt {
+        let mut attempt = Attempt::new(0, Endpoint::Chat, true, None);
+        attempt.headers(200, &[("content-type".into(), "text/event-stream; charset=utf-8".into())]);
+        attempt
+    }
+
+    const ROLE: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    const WORD: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+
+    #[test]
+    fn a_stream_speaks_with_its_first_token_and_not_with_its_role() {
+        let mut attempt = stream();
+        assert_eq!(attempt.chunk(ROLE, false), (Passed::Held, Standing::Waiting));
+        assert_eq!(attempt.chunk(WORD, false), (Passed::Held, Standing::Speaking));
+        assert_eq!(attempt.held, [ROLE, WORD].concat());
+        assert_eq!(attempt.chunk(WORD, true), (Passed::Untouched, Standing::Speaking));
+    }
+
+    #[test]
+    fn an_aborted_stream_is_counted_by_what_was_sent() {
+        let mut attempt = stream();
+        let _ = attempt.chunk(ROLE, true);
+        assert_eq!(attempt.tokens(7), (0, 0));
+        let _ = attempt.chunk(WORD, true);
+        let _ = attempt.chunk(WORD, true);
+        assert_eq!(attempt.tokens(7), (7, 2));
+    }
+
+    #[test]
+    fn a_cut_stream_ends_with_an_error_event_and_no_done() {
+        let mut attempt = stream();
+        let _ = attempt.chunk(WORD, true);
+        assert_eq!(attempt.end(BodyEnd::Broken), Standing::Over(failure(FailureKind::CutStream)));
+        let text = String::from_utf8(attempt.held).unwrap();
+        assert!(text.starts_with("data: {\"error\":") && !text.contains("[DONE]"), "{text}");
+    }
+
+    #[test]
+    fn no_headers_is_a_transport_failure() {
+        let mut attempt = Attempt::new(0, Endpoint::Chat, true, None);
+        assert_eq!(attempt.end(BodyEnd::Broken), Standing::Over(failure(FailureKind::Transport)));
+    }
+
+    #[test]
+    fn statuses_are_read_as_the_breaker_should_see_them() {
+        let judge = |status: u16, body: &str| {
+            let mut attempt = Attempt::new(0, Endpoint::Chat, true, None);
+            attempt.headers(status, &[("retry-after".into(), "7".into())]);
+            attempt.whole(body.as_bytes())
+        };
+        assert_eq!(judge(400, r#"{"error":{"message":"no"}}"#), Outcome::ClientError(400));
+        assert_eq!(judge(404, r#"{"detail":"no"}"#), Outcome::ClientError(404));
+        let pause = Some(Span::from_secs(7));
+        assert_eq!(judge(429, "{}"), Outcome::Backpressure { status: 429, retry_after: pause });
+        assert_eq!(judge(503, "busy"), Outcome::Backpressure { status: 503, retry_after: pause });
+        assert_eq!(judge(500, "boom"), failure(FailureKind::Http5xx(500)));
+        assert_eq!(judge(401, r#"{"error":"Unauthorized"}"#), failure(FailureKind::Http5xx(401)));
+        assert_eq!(judge(307, ""), failure(FailureKind::InvalidAnswer));
+        assert_eq!(judge(200, "<html>hello</html>"), failure(FailureKind::InvalidAnswer));
+    }
+
+    #[test]
+    fn retry_after_is_a_positive_number_of_seconds_or_nothing() {
+        assert_eq!(retry_after("30"), Some(Span::from_secs(30)));
+        assert_eq!(retry_after(" 0.5 "), Some(Span::from_ms(500)));
+        assert_eq!(retry_after("99999999"), Some(Span::from_secs(300)));
+        for odd in ["0", "-1", "NaN", "inf", "", "soon", "Fri, 01 Jan 2099 00:00:00 GMT"] {
+            assert_eq!(retry_after(odd), None, "{odd}");
+        }
+    }
+}

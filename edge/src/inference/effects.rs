@@ -1,0 +1,441 @@
+//! What a dispatch asks for, done: messages to objects, requests to servers, answers to the client.
+
+use tidegate_domain::dispatch::{self, BreakReason, Failure, Manner, Purpose};
+use tidegate_domain::outcome::{FailureKind, Outcome};
+use tidegate_domain::time::{Span, Timestamp};
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::instance::{
+    Ask, AskKind, AskMode, FailureWire, InstanceCommand, OutcomeWire, Settled,
+};
+use tidegate_durable::bindings::key::KeyCommand;
+use tidegate_durable::bindings::model::ModelCommand;
+use tidegate_wire_openai::headers::reaches_server;
+use tidegate_wire_openai::{Edits, End, ErrorCode, rewrite};
+
+use super::attempt::Attempt;
+use super::{Call, Inference, KeyGate, MAX_ANSWER, RENEW_EVERY};
+use crate::api_error::ApiError;
+use crate::effect::{CallId, Effect};
+use crate::gateway::{Cx, respond};
+use crate::outbox::RIDE_MS;
+use crate::request::Response;
+
+/// How long an admission that is decided at once may take. Objects answer in milliseconds.
+const ASK_MS: u64 = 5_000;
+/// A long poll of the model's waiting room lasts 25 s.
+const WAIT_MS: u64 = 30_000;
+
+impl Inference {
+    /// Runs effects, then sets the timer.
+    pub(super) fn run(&mut self, cx: &mut Cx<'_>, effects: Vec<dispatch::Effect>) {
+        for effect in effects {
+            self.run_one(cx, effect);
+        }
+        self.arm(cx);
+    }
+
+    fn run_one(&mut self, cx: &mut Cx<'_>, effect: dispatch::Effect) {
+        match effect {
+            dispatch::Effect::Ask { slot, purpose, manner, deadline } => {
+                self.ask(cx, slot, purpose, manner, deadline);
+            }
+            dispatch::Effect::Cancel { slot } => self.cancel(cx, slot),
+            dispatch::Effect::Wait { deadline } => self.wait(cx, deadline),
+            dispatch::Effect::StopWaiting => {
+                let message = ModelCommand::GiveUp { request: cx.request_id.to_owned() };
+                tell(cx, ObjectName::model(&self.org, &self.peek.model), &message);
+            }
+            dispatch::Effect::Fetch { slot, .. } => self.fetch(cx, slot),
+            dispatch::Effect::Abort { attempt } => cx.effects.push(Effect::Abort { attempt: number(attempt) }),
+            dispatch::Effect::Commit { attempt } => self.commit(cx, attempt),
+            dispatch::Effect::Settle { attempt, slot, outcome, first_token, duration } => {
+                self.settle(cx, attempt, slot, outcome, first_token, duration);
+            }
+            dispatch::Effect::Fail(failure) => self.fail(cx, &failure),
+            dispatch::Effect::Break { attempt, reason } => self.break_off(cx, attempt, reason),
+            dispatch::Effect::Finish => self.finish(cx),
+        }
+    }
+
+    pub(super) fn ask_key(&mut self, cx: &mut Cx<'_>) {
+        if self.key != KeyGate::Asked {
+            return;
+        }
+        let message = KeyCommand::Admit {
+            request: cx.request_id.to_owned(),
+            limits: self.caller.key.limits,
+            reserve_tokens: self.reserve(),
+        };
+        let call = self.fresh_call(Call::Key);
+        call_object(cx, call, ObjectName::key(&self.org, &self.caller.key.id), &message, ASK_MS);
+    }
+
+    /// What the request may use at most, as far as it says: the prompt, and `max_tokens` for each choice.
+    fn reserve(&self) -> u64 {
+        let choices = self.peek.n.unwrap_or(1);
+        let completion = self.peek.max_tokens.unwrap_or_default().saturating_mul(choices);
+        self.peek.prompt_tokens_estimate.saturating_add(completion)
+    }
+
+    fn ask(&mut self, cx: &mut Cx<'_>, slot: usize, purpose: Purpose, manner: Manner, deadline: Timestamp) {
+        let Some(instance) = self.instance(slot) else { return };
+        let mut turnover = cx.shared.outbox.board(&instance);
+        let riding = turnover.settled.clone();
+        turnover.ask = Some(Ask {
+            request: cx.request_id.to_owned(),
+            priority: self.caller.key.priority,
+            arrived_at_ms: self.arrived_at.as_ms(),
+            deadline_ms: deadline.as_ms(),
+            kind: match purpose {
+                Purpose::First => AskKind::First,
+                Purpose::Retry => AskKind::Retry,
+                Purpose::Hedge => AskKind::Hedge,
+            },
+            mode: match manner {
+                Manner::Queue => AskMode::Normal,
+                Manner::Tentative => AskMode::Tentative,
+                Manner::Panic => AskMode::Panic,
+            },
+            policy_version: self.routing.policy.version,
+        });
+        let timeout = match manner {
+            Manner::Queue => self.routing.policy.queue_timeout_ms.saturating_add(ASK_MS),
+            Manner::Tentative | Manner::Panic => ASK_MS,
+        };
+        let call = self.fresh_call(Call::Ask { slot, riding });
+        call_object(cx, call, instance, &InstanceCommand::Turnover(turnover), timeout);
+    }
+
+    pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, slot: usize) {
+        if let Some(instance) = self.instance(slot) {
+            cx.shared.outbox.cancel(&instance, cx.request_id);
+        }
+        self.leased.retain(|leased| *leased != slot);
+        cx.effects.push(Effect::FlushAfter { ms: 0 });
+    }
+
+    fn wait(&mut self, cx: &mut Cx<'_>, deadline: Timestamp) {
+        let server = |index: &usize| self.routing.servers.get(*index).map(|server| server.id().to_owned());
+        let message = ModelCommand::Wait {
+            request: cx.request_id.to_owned(),
+            priority: self.caller.key.priority,
+            arrived_at_ms: self.arrived_at.as_ms(),
+            deadline_ms: deadline.as_ms(),
+            candidates: self.slots.iter().filter_map(server).collect(),
+            max_waiting: self.routing.policy.max_waiting_per_model,
+        };
+        let call = self.fresh_call(Call::Wait);
+        call_object(cx, call, ObjectName::model(&self.org, &self.peek.model), &message, WAIT_MS);
+    }
+
+    fn fetch(&mut self, cx: &mut Cx<'_>, slot: usize) {
+        let attempt = number(self.attempts.len());
+        let hide_usage = self.peek.stream && !self.peek.include_usage;
+        let Some(server) = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index)) else { return };
+        let edits = Edits { model: Some(server.upstream_model()), include_usage: true, drop_nulls: true };
+        let own_body = match rewrite(&self.body, &self.peek, &edits) {
+            std::borrow::Cow::Borrowed(_) => None,
+            std::borrow::Cow::Owned(bytes) => Some(bytes),
+        };
+        let url = server.endpoint.as_ref().and_then(|endpoint| endpoint.route(self.endpoint.path()).ok());
+        let connection = cx.head.header("connection");
+        let mut headers: Vec<(String, String)> = cx
+            .head
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "x-request-id" && reaches_server(name, connection))
+            .cloned()
+            .collect();
+        headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
+        if let Some(key) = server.api_key.as_ref().and_then(|key| key.expose_str()) {
+            headers.push(("authorization".to_owned(), format!("Bearer {key}")));
+        }
+        cx.effects.push(Effect::Fetch {
+            attempt,
+            // A server without a usable address is out of service and never ranked.
+            url: url.map(String::from).unwrap_or_default(),
+            headers,
+            own_body: own_body.is_some(),
+            stream: self.peek.stream,
+            max_body: MAX_ANSWER,
+        });
+        self.attempts.push(Attempt::new(slot, self.endpoint, hide_usage, own_body));
+        if !self.leased.contains(&slot) {
+            self.leased.push(slot);
+        }
+    }
+
+    fn commit(&mut self, cx: &mut Cx<'_>, number: usize) {
+        self.committed = Some(number);
+        let server_id = self.attempts.get(number).and_then(|attempt| self.instance(attempt.slot));
+        let limits = self.rate_headers();
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        if let Some((status, envelope)) = attempt.error.take() {
+            let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
+            self.respond_json(cx, status, body, server_id.as_ref());
+            return;
+        }
+        let mut headers = std::mem::take(&mut attempt.response_headers);
+        let held = std::mem::take(&mut attempt.held);
+        let stream = self.peek.stream;
+        headers.retain(|(name, _)| !stream || (name != "content-type" && name != "cache-control"));
+        if stream {
+            headers.push(("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()));
+            headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+        }
+        headers.extend(limits);
+        headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
+        if let Some(id) = server_id.as_ref().and_then(ObjectName::tail) {
+            headers.push(("x-gateway-server-id".to_owned(), id.to_owned()));
+        }
+        self.answered = true;
+        self.status = 200;
+        self.output.extend_from_slice(&held);
+        if stream {
+            self.open = true;
+            cx.effects.push(Effect::Open { headers });
+            cx.effects.push(Effect::Write);
+        } else {
+            cx.effects.push(Effect::Respond { status: 200, headers, body: None });
+        }
+    }
+
+    fn settle(
+        &mut self,
+        cx: &mut Cx<'_>,
+        attempt: usize,
+        slot: usize,
+        outcome: Outcome,
+        first_token: Option<Span>,
+        duration: Span,
+    ) {
+        let prompt = self.peek.prompt_tokens_estimate;
+        let tokens = self.attempts.get(attempt).map_or((0, 0), |attempt| attempt.tokens(prompt));
+        self.leased.retain(|leased| *leased != slot);
+        if self.committed == Some(attempt) {
+            self.tokens = tokens;
+            self.first_token = first_token;
+        }
+        let server = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index));
+        if let Some(server) = server {
+            // A plain answer speaks when it is whole. An attempt that was given up counts with the time
+            // it took, which its first token would have exceeded.
+            let spoke = first_token.or_else(|| (outcome != Outcome::ClientLeft).then_some(duration));
+            if let Some(spoke) = spoke {
+                cx.shared.board.note_first_token(server.id(), spoke);
+            }
+            if outcome == Outcome::Success {
+                cx.shared.hedges.observe(self.class.clone(), first_token.unwrap_or(duration));
+            }
+        }
+        let Some(instance) = self.instance(slot) else { return };
+        cx.shared.outbox.settle(
+            &instance,
+            Settled {
+                request: cx.request_id.to_owned(),
+                outcome: outcome_wire(outcome),
+                first_token_ms: first_token.map(ms),
+                duration_ms: ms(duration),
+                prompt_tokens: tokens.0,
+                completion_tokens: tokens.1,
+            },
+        );
+    }
+
+    fn fail(&mut self, cx: &mut Cx<'_>, failure: &Failure) {
+        if let (Failure::KeyDenied, KeyGate::Denied { limit, retry_after_ms, never_fits, .. }) = (failure, &self.key) {
+            if *never_fits {
+                let message = format!(
+                    "This request alone is more than the key's limit of {limit}. Ask for fewer `max_tokens`, or for a higher limit."
+                );
+                self.respond_error(cx, ApiError::new(ErrorCode::RateLimitExceeded, message).do_not_retry());
+                return;
+            }
+            let message = format!(
+                "This key is over its limit of {limit}. Wait as long as `Retry-After` says, or ask for a higher limit."
+            );
+            let error = ApiError::new(ErrorCode::RateLimitExceeded, message)
+                .retry_after(Some(super::span(*retry_after_ms)));
+            self.respond_error(cx, error);
+            return;
+        }
+        // What the last server said is worth more to the client than that it failed.
+        let said = self.attempts.iter_mut().rev().find_map(|attempt| attempt.error.take());
+        let reasons = match self.refusals.last() {
+            Some(reason) => format!(": {reason}"),
+            None => String::new(),
+        };
+        let error = ApiError::from_failure(failure, &self.peek.model, &reasons);
+        match said {
+            Some((status, envelope)) if matches!(failure, Failure::Upstream { .. }) => {
+                let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
+                self.respond_with(cx, Response { status, body, ..error.into_response() });
+            }
+            _ => self.respond_error(cx, error),
+        }
+    }
+
+    fn respond_error(&mut self, cx: &mut Cx<'_>, error: ApiError) {
+        self.respond_with(cx, error.into_response());
+    }
+
+    fn respond_json(&mut self, cx: &mut Cx<'_>, status: u16, body: String, server: Option<&ObjectName>) {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let mut response = Response { status, headers, body };
+        if let Some(id) = server.and_then(ObjectName::tail) {
+            response = response.with_header("x-gateway-server-id", id);
+        }
+        self.respond_with(cx, response);
+    }
+
+    fn respond_with(&mut self, cx: &mut Cx<'_>, mut response: Response) {
+        if self.answered {
+            return;
+        }
+        self.answered = true;
+        self.status = response.status;
+        response.headers.extend(self.rate_headers());
+        cx.effects.push(respond(cx.request_id, response));
+    }
+
+    /// The answer has begun and cannot go on: an error event, no `[DONE]`, and the end.
+    fn break_off(&mut self, cx: &mut Cx<'_>, number: usize, reason: BreakReason) {
+        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        attempt.cut(match reason {
+            BreakReason::Upstream(FailureKind::Stalled) => End::Stalled,
+            BreakReason::Upstream(_) => End::TransportError,
+            BreakReason::Total => End::TotalTimeout,
+        });
+        let held = std::mem::take(&mut attempt.held);
+        if !held.is_empty() {
+            self.output.extend_from_slice(&held);
+            cx.effects.push(Effect::Write);
+        }
+    }
+
+    fn finish(&mut self, cx: &mut Cx<'_>) {
+        if self.open {
+            self.open = false;
+            cx.effects.push(Effect::Close);
+        }
+        if self.key != KeyGate::Unlimited {
+            let used = self.tokens.0.saturating_add(self.tokens.1);
+            let refund = self.attempts.is_empty();
+            let message = KeyCommand::Settle { request: cx.request_id.to_owned(), used_tokens: used, refund };
+            tell(cx, ObjectName::key(&self.org, &self.caller.key.id), &message);
+        }
+        cx.effects.push(Effect::Log { line: self.log_line(cx) });
+        let ms = if self.pressed { 0 } else { RIDE_MS };
+        cx.effects.push(Effect::FlushAfter { ms });
+        cx.effects.push(Effect::Done);
+    }
+
+    /// One line for each request: who, what, where, how; no prompt and no secret.
+    fn log_line(&self, cx: &Cx<'_>) -> String {
+        let server = self.committed.and_then(|number| self.attempts.get(number));
+        let server = server.and_then(|attempt| self.instance(attempt.slot));
+        serde_json::json!({
+            "event": "request",
+            "request.id": cx.request_id,
+            "org": self.org,
+            "key.id": self.caller.key.id,
+            "model": self.peek.model,
+            "server.id": server.as_ref().and_then(ObjectName::tail),
+            "status": if self.answered { Some(self.status) } else { None },
+            "stream": self.peek.stream,
+            "attempts": self.dispatch.attempts(),
+            "first_token_ms": self.first_token.map(ms),
+            "duration_ms": ms(cx.now.since(self.arrived_at)),
+            "prompt_tokens": self.tokens.0,
+            "completion_tokens": self.tokens.1,
+        })
+        .to_string()
+    }
+
+    /// OpenAI's own headers, which its SDKs read.
+    fn rate_headers(&self) -> Vec<(String, String)> {
+        let (KeyGate::Allowed(windows) | KeyGate::Denied { windows, .. }) = &self.key else { return Vec::new() };
+        let mut headers = Vec::new();
+        for (name, window) in [("requests", windows.requests), ("tokens", windows.tokens)] {
+            let Some(window) = window else { continue };
+            headers.push((format!("x-ratelimit-limit-{name}"), window.limit.to_string()));
+            headers.push((format!("x-ratelimit-remaining-{name}"), window.remaining.to_string()));
+            headers.push((format!("x-ratelimit-reset-{name}"), format!("{}ms", window.reset_ms)));
+        }
+        headers
+    }
+
+    /// Renewals are due every 20 s while admissions are held; the dispatch has timers of its own.
+    pub(super) fn arm(&mut self, cx: &mut Cx<'_>) {
+        if self.dispatch.is_finished() {
+            return;
+        }
+        if cx.now >= self.renew_at {
+            self.renew(cx);
+        }
+        let wanted = self.dispatch.poll_timeout().map_or(self.renew_at, |at| at.min(self.renew_at));
+        // A timer that rings too early is harmless; one that is moved with each chunk is not.
+        if self.wake_at.is_none_or(|set| wanted < set || set <= cx.now) {
+            self.wake_at = Some(wanted);
+            cx.effects.push(Effect::WakeAt { at_ms: wanted.as_ms() });
+        }
+    }
+
+    fn renew(&mut self, cx: &mut Cx<'_>) {
+        self.renew_at = cx.now + RENEW_EVERY;
+        for slot in &self.leased {
+            if let Some(instance) = self.instance(*slot) {
+                cx.shared.outbox.renew(&instance, cx.request_id);
+            }
+        }
+        if matches!(self.key, KeyGate::Allowed(_)) {
+            let message = KeyCommand::Renew { request: cx.request_id.to_owned() };
+            tell(cx, ObjectName::key(&self.org, &self.caller.key.id), &message);
+        }
+        if !self.leased.is_empty() {
+            cx.effects.push(Effect::FlushAfter { ms: 0 });
+        }
+    }
+}
+
+fn call_object(cx: &mut Cx<'_>, call: CallId, to: ObjectName, message: &impl serde::Serialize, timeout_ms: u64) {
+    let message = serde_json::to_string(message).unwrap_or_default();
+    cx.effects.push(Effect::Ask { call, to, message, timeout_ms });
+}
+
+fn tell(cx: &mut Cx<'_>, to: ObjectName, message: &impl serde::Serialize) {
+    let message = serde_json::to_string(message).unwrap_or_default();
+    cx.effects.push(Effect::Tell { to, message });
+}
+
+fn number(attempt: usize) -> u32 {
+    u32::try_from(attempt).unwrap_or(u32::MAX)
+}
+
+fn ms(span: Span) -> u64 {
+    u64::try_from(span.as_ms()).unwrap_or_default()
+}
+
+fn outcome_wire(outcome: Outcome) -> OutcomeWire {
+    match outcome {
+        Outcome::Success => OutcomeWire::Success,
+        Outcome::ClientError(status) => OutcomeWire::ClientError { status },
+        Outcome::Backpressure { status, retry_after } => {
+            OutcomeWire::Backpressure { status, retry_after_ms: retry_after.map(ms) }
+        }
+        Outcome::Failure { kind } => OutcomeWire::Failure { kind: failure_wire(kind) },
+        Outcome::ClientLeft => OutcomeWire::ClientLeft,
+        Outcome::Cancelled => OutcomeWire::Cancelled,
+    }
+}
+
+const fn failure_wire(kind: FailureKind) -> FailureWire {
+    match kind {
+        FailureKind::Http5xx(_) => FailureWire::Http5xx,
+        FailureKind::Transport => FailureWire::Transport,
+        FailureKind::Timeout => FailureWire::Timeout,
+        FailureKind::Stalled => FailureWire::Stalled,
+        FailureKind::CutStream => FailureWire::CutStream,
+        FailureKind::InvalidAnswer => FailureWire::InvalidAnswer,
+    }
+}

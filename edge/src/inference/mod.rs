@@ -1,0 +1,243 @@
+//! One inference request: accepted, resolved, dispatched, answered.
+//!
+//! The [`Dispatch`] decides; this runs its effects against objects and servers, holds the bytes, and
+//! tells it what came of them.
+
+mod attempt;
+mod effects;
+mod events;
+pub mod resolve;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tidegate_domain::dispatch::{Candidate, Dispatch, Event, Limits};
+use tidegate_domain::hedge::Class;
+use tidegate_domain::placement::{Draw, Strategy, rank};
+use tidegate_domain::time::{Span, Timestamp};
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::instance::Settled;
+use tidegate_durable::bindings::key::KeyWindows;
+use tidegate_wire_openai::{Endpoint, ErrorCode, Peek, PeekLimits, peek};
+
+use crate::api_error::ApiError;
+use crate::auth::{self, Caller, Scope};
+use crate::effect::CallId;
+use crate::flow::Step;
+use crate::gateway::Cx;
+use crate::models::{is_allowed, unknown_model, with_routing};
+use crate::snapshot::{Routing, fnv};
+use attempt::Attempt;
+
+/// Longest request body: a 128k-token prompt with room for escapes, and far below what an isolate holds.
+pub const MAX_BODY: usize = 10 << 20;
+/// Longest plain answer. Embeddings of a large batch come to tens of megabytes.
+const MAX_ANSWER: usize = 64 << 20;
+/// Leases live 60 s; renewed this often, two renewals may get lost.
+const RENEW_EVERY: Span = Span::from_secs(20);
+
+/// A request on its way to a server.
+pub struct Inference {
+    org: String,
+    caller: Caller,
+    endpoint: Endpoint,
+    peek: Peek,
+    body: Vec<u8>,
+    routing: Rc<Routing>,
+    /// Candidates in order, as indices into the routing's servers.
+    slots: Vec<usize>,
+    dispatch: Dispatch,
+    arrived_at: Timestamp,
+    class: Class,
+    attempts: Vec<Attempt>,
+    calls: BTreeMap<CallId, Call>,
+    next_call: CallId,
+    /// Slots that hold an admission, for renewal.
+    leased: Vec<usize>,
+    committed: Option<usize>,
+    /// The client's stream has begun.
+    open: bool,
+    answered: bool,
+    output: Vec<u8>,
+    wake_at: Option<Timestamp>,
+    renew_at: Timestamp,
+    key: KeyGate,
+    /// Words for why servers refused, newest last.
+    refusals: Vec<String>,
+    pressed: bool,
+    status: u16,
+    first_token: Option<Span>,
+    tokens: (u64, u64),
+}
+
+/// Where the key's limits stand.
+#[derive(Clone, Debug, PartialEq)]
+enum KeyGate {
+    /// It has none.
+    Unlimited,
+    /// Asked.
+    Asked,
+    /// Within them.
+    Allowed(KeyWindows),
+    /// Over one of them.
+    Denied { limit: String, retry_after_ms: u64, never_fits: bool, windows: KeyWindows },
+}
+
+/// A call that is out.
+enum Call {
+    /// An admission, with the releases that ride on it: should the call be lost, they go again.
+    Ask { slot: usize, riding: Vec<Settled> },
+    /// The key's limits.
+    Key,
+    /// The model's waiting room.
+    Wait,
+}
+
+impl Inference {
+    /// Reads and checks a request; then it is on its way.
+    pub fn accept(cx: &mut Cx<'_>, endpoint: Endpoint) -> Step {
+        if cx.head.method != "POST" {
+            return ApiError::method("POST").into();
+        }
+        auth::client(cx, &[Scope::Inference], move |_, caller| {
+            Step::body(MAX_BODY, move |cx, body| {
+                let checked = body.map_err(ApiError::from).and_then(|body| {
+                    let peek = peek(&body, &PeekLimits::default())?;
+                    peek.require_input(endpoint)?;
+                    Ok((body, peek))
+                });
+                let (body, peek) = match checked {
+                    Ok(checked) => checked,
+                    Err(refused) => return refused.into(),
+                };
+                if peek.stream && !endpoint.streams() {
+                    let message = format!("`stream` is not for {}: its answer is one piece.", endpoint.path());
+                    return ApiError::new(ErrorCode::InvalidValue, message).param("stream").into();
+                }
+                if !is_allowed(&caller, &peek.model) {
+                    return unknown_model(&peek.model).into();
+                }
+                let org = caller.org.clone();
+                with_routing(cx, &org, move |cx, routing| route(cx, caller, endpoint, peek, body, routing))
+            })
+        })
+    }
+
+    /// Sends the first effects.
+    pub fn start(&mut self, cx: &mut Cx<'_>) {
+        self.ask_key(cx);
+        let effects = self.dispatch.handle(cx.now, Event::Started);
+        self.run(cx, effects);
+    }
+
+    /// Bytes that are ready to be sent.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// The rewritten body of an attempt.
+    pub fn take_attempt_body(&mut self, attempt: u32) -> Vec<u8> {
+        let attempt = usize::try_from(attempt).unwrap_or(usize::MAX);
+        self.attempts.get_mut(attempt).and_then(|attempt| attempt.own_body.take()).unwrap_or_default()
+    }
+
+    fn instance(&self, slot: usize) -> Option<ObjectName> {
+        let server = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index))?;
+        Some(ObjectName::instance(&self.org, server.id()))
+    }
+
+    fn fresh_call(&mut self, call: Call) -> CallId {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, call);
+        self.next_call
+    }
+}
+
+fn route(
+    cx: &mut Cx<'_>,
+    caller: Caller,
+    endpoint: Endpoint,
+    peek: Peek,
+    body: Vec<u8>,
+    routing: Rc<Routing>,
+) -> Step {
+    let Some(resolved) = resolve::resolve(&routing, &peek.model, caller.key.project.as_deref()) else {
+        return unknown_model(&peek.model).into();
+    };
+    cx.shared.turn = cx.shared.turn.wrapping_add(1);
+    let draw = Draw {
+        now: cx.now,
+        request: fnv(cx.request_id.as_bytes()),
+        prefix: peek.affinity.unwrap_or_default(),
+        turn: cx.shared.turn,
+    };
+    let server = |reached: &resolve::Reached| routing.servers.get(reached.server);
+    let seen: Vec<_> = resolved
+        .reached
+        .iter()
+        .filter_map(|reached| Some(resolve::seen(server(reached)?, *reached, &cx.shared.board)))
+        .collect();
+    let order = rank(resolved.strategy, &seen, draw, |index| {
+        let server = resolved.reached.get(index).and_then(server);
+        server.is_some_and(|server| cx.shared.board.may_probe(server.id(), cx.now))
+    });
+    let reached: Vec<resolve::Reached> =
+        order.iter().filter_map(|index| resolved.reached.get(*index).copied()).collect();
+    let candidate = |reached: &resolve::Reached| {
+        let cap = server(reached).and_then(|server| server.entry.entry.first_token_cap_ms);
+        Candidate { tier: reached.tier, first_token_cap: cap.map(span) }
+    };
+    let candidates = reached.iter().map(candidate).collect();
+    let slots: Vec<usize> = reached.iter().map(|reached| reached.server).collect();
+
+    let policy = &routing.policy;
+    let class = Class::new(&peek.model, peek.stream, peek.prompt_tokens_estimate);
+    let hedge_after = policy.hedge.then(|| {
+        let (min, initial) = (span(policy.hedge_min_ms), span(policy.hedge_initial_ms));
+        cx.shared.hedges.delay(&class, min, initial)
+    });
+    let limits = Limits {
+        first_token: span(policy.first_token_timeout_ms),
+        idle: span(policy.idle_timeout_ms),
+        total: span(policy.total_timeout_ms),
+        max_retries: policy.max_retries,
+        hedge_after,
+        model_wait: span(policy.model_wait_ms),
+    };
+    let unlimited = caller.key.limits.is_unlimited();
+    let pair = resolved.strategy == Strategy::LeastBusy;
+    let dispatch = Dispatch::new(cx.now, candidates, limits, pair, !unlimited);
+    Step::Infer(Box::new(Inference {
+        org: caller.org.clone(),
+        key: if unlimited { KeyGate::Unlimited } else { KeyGate::Asked },
+        caller,
+        endpoint,
+        peek,
+        body,
+        routing,
+        slots,
+        dispatch,
+        arrived_at: cx.now,
+        class,
+        attempts: Vec::new(),
+        calls: BTreeMap::new(),
+        // Calls of the steps before (key record, snapshot) have small numbers.
+        next_call: 1000,
+        leased: Vec::new(),
+        committed: None,
+        open: false,
+        answered: false,
+        output: Vec::new(),
+        wake_at: None,
+        renew_at: cx.now + RENEW_EVERY,
+        refusals: Vec::new(),
+        pressed: false,
+        status: 0,
+        first_token: None,
+        tokens: (0, 0),
+    }))
+}
+
+fn span(ms: u64) -> Span {
+    Span::from_ms(i64::try_from(ms).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,23 @@
+//! The stateless side of the gateway: a request comes in, effects go out, their results come back, an
+//! answer leaves. Nothing here awaits; a host (a Worker, a test, a simulation) runs the effects.
+//!
+//! Invariants: every exchange ends in exactly one answer; nothing is sent to a server before its object
+//! granted it; what an isolate caches (snapshot, key records) is never older than its module allows.
+//!
+//! In scope: parse → ask → render. Out of scope: decisions about servers and requests, which live in
+//! `tidegate-domain` and behind the objects.
+
+pub mod effect;
+pub mod gateway;
+pub mod request;
+
+mod admin;
+mod api_error;
+mod auth;
+mod flow;
+mod inference;
+mod key_cache;
+mod load_board;
+mod models;
+mod outbox;
+mod snapshot;

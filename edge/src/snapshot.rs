@@ -1,0 +1,234 @@
+//! What an isolate knows of an organisation's servers and routes, and how old that may be.
+//!
+//! Under 2 s old it is used as it is; from 2 to 5 s it is used and refreshed behind the request; older,
+//! it is refreshed first, for at most 300 ms. Only when that fails is an older one used, for at most
+//! 15 minutes: data plane before control plane.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tidegate_domain::time::{Span, Timestamp};
+use tidegate_durable::bindings::fleet::{ReliabilityPolicy, Route, ServerState, Snapshot, SnapshotServer};
+use tidegate_egress::{Endpoint, Gate};
+use tidegate_vault::{Context, Keyring, Secret};
+
+const FRESH: Span = Span::from_secs(2);
+const USABLE: Span = Span::from_secs(5);
+/// How long a request waits for a newer one.
+pub const REFRESH_TIMEOUT_MS: u64 = 300;
+/// How long a request waits for the very first one.
+pub const FIRST_TIMEOUT_MS: u64 = 10_000;
+const LAST_GOOD: Span = Span::from_secs(15 * 60);
+
+/// A server, ready to be asked and called.
+pub struct Server {
+    /// Its registry entry and state.
+    pub entry: SnapshotServer,
+    /// Where it is; `None` when the gate refuses the address now (the switch for loopback was turned
+    /// off, say): then it is out of service.
+    pub endpoint: Option<Endpoint>,
+    /// Its own key. `None` with a sealed key in the entry means that it could not be opened.
+    pub api_key: Option<Secret>,
+    /// A stable hash of its id.
+    pub hash: u64,
+}
+
+impl Server {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    /// The model's name at the server.
+    pub fn upstream_model(&self) -> &str {
+        let entry = &self.entry.entry;
+        entry.upstream_model.as_deref().unwrap_or(&entry.model_name)
+    }
+
+    /// Whether requests may go there at all.
+    pub fn is_usable(&self) -> bool {
+        self.endpoint.is_some() && (self.api_key.is_some() || self.entry.entry.sealed_api_key.is_none())
+    }
+
+    /// Whether it takes part in the count of healthy servers.
+    pub fn is_healthy(&self) -> bool {
+        self.is_usable() && self.entry.status.state == ServerState::Healthy
+    }
+}
+
+/// A snapshot, indexed.
+pub struct Routing {
+    /// Its version.
+    pub version: u64,
+    /// Every server.
+    pub servers: Vec<Server>,
+    /// Servers by model, as indices.
+    pub by_model: BTreeMap<String, Vec<usize>>,
+    /// Servers by id, as indices.
+    pub by_id: BTreeMap<String, usize>,
+    /// Routes by name.
+    pub routes: BTreeMap<String, Route>,
+    /// Timeouts and limits.
+    pub policy: ReliabilityPolicy,
+}
+
+impl Routing {
+    /// Indexes a snapshot, opens the servers' keys and checks their addresses once more.
+    pub fn index(snapshot: Snapshot, org: &str, gate: &Gate, keyring: &Keyring) -> Self {
+        let servers: Vec<Server> =
+            snapshot.servers.into_iter().map(|server| prepare(server, org, gate, keyring)).collect();
+        let mut by_model: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut by_id = BTreeMap::new();
+        for (index, server) in servers.iter().enumerate() {
+            by_model.entry(server.entry.entry.model_name.clone()).or_default().push(index);
+            by_id.insert(server.id().to_owned(), index);
+        }
+        Self { version: snapshot.version, servers, by_model, by_id, routes: snapshot.routes, policy: snapshot.policy }
+    }
+}
+
+fn prepare(server: SnapshotServer, org: &str, gate: &Gate, keyring: &Keyring) -> Server {
+    let record = format!("server/{}", server.id);
+    let context = api_key_context(org, &record);
+    let sealed = server.entry.sealed_api_key.as_deref();
+    let api_key = sealed.and_then(|sealed| tidegate_vault::open(keyring, &context, sealed).ok());
+    let endpoint = gate.endpoint(&server.entry.endpoint_url).ok();
+    let hash = fnv(server.id.as_bytes());
+    Server { entry: server, endpoint, api_key, hash }
+}
+
+/// Where a server's sealed key belongs; `record` is `server/{id}`.
+pub fn api_key_context<'a>(org: &'a str, record: &'a str) -> Context<'a> {
+    Context { organisation: org, record, field: "api_key" }
+}
+
+/// FNV-1a: stable across releases and isolates, which is all that is asked of it.
+pub fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// Every organisation's routing in this isolate.
+#[derive(Default)]
+pub struct SnapshotCache {
+    entries: BTreeMap<String, Cached>,
+}
+
+struct Cached {
+    routing: Rc<Routing>,
+    confirmed_at: Timestamp,
+    refreshing_since: Option<Timestamp>,
+}
+
+/// What a request may do with what is cached.
+pub enum Freshness {
+    /// Use it.
+    Fresh(Rc<Routing>),
+    /// Use it, and refresh it behind the request.
+    Stale(Rc<Routing>),
+    /// Refresh first; this one is for the case that it fails.
+    Old(Option<Rc<Routing>>),
+}
+
+impl SnapshotCache {
+    /// What a request may do now. At most one refresh behind requests runs at a time.
+    pub fn look(&mut self, org: &str, now: Timestamp) -> Freshness {
+        let Some(cached) = self.entries.get_mut(org) else { return Freshness::Old(None) };
+        let age = now.since(cached.confirmed_at);
+        let routing = Rc::clone(&cached.routing);
+        if age < FRESH {
+            Freshness::Fresh(routing)
+        } else if age < USABLE {
+            let running = cached.refreshing_since.is_some_and(|since| now.since(since) < FRESH);
+            if running {
+                return Freshness::Fresh(routing);
+            }
+            cached.refreshing_since = Some(now);
+            Freshness::Stale(routing)
+        } else if age < LAST_GOOD {
+            Freshness::Old(Some(routing))
+        } else {
+            Freshness::Old(None)
+        }
+    }
+
+    /// The version that is cached; 0 for none.
+    pub fn version(&self, org: &str) -> u64 {
+        self.entries.get(org).map_or(0, |cached| cached.routing.version)
+    }
+
+    /// The fleet says that the cached version is current.
+    pub fn confirm(&mut self, org: &str, now: Timestamp) -> Option<Rc<Routing>> {
+        let cached = self.entries.get_mut(org)?;
+        cached.confirmed_at = now;
+        cached.refreshing_since = None;
+        Some(Rc::clone(&cached.routing))
+    }
+
+    /// A newer version arrived.
+    pub fn replace(&mut self, org: &str, routing: Routing, now: Timestamp) -> Rc<Routing> {
+        let routing = Rc::new(routing);
+        let cached = Cached { routing: Rc::clone(&routing), confirmed_at: now, refreshing_since: None };
+        self.entries.insert(org.to_owned(), cached);
+        routing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_ms(1_000_000);
+
+    fn routing(version: u64) -> Routing {
+        let snapshot = Snapshot { version, ..Snapshot::default() };
+        let keyring = Keyring::new(
+            tidegate_vault::WrappingKey::derive(b"0123456789abcdef0123456789abcdef").unwrap(),
+            None,
+        );
+        Routing::index(snapshot, "default", &Gate::default(), &keyring)
+    }
+
+    fn name(freshness: &Freshness) -> &'static str {
+        match freshness {
+            Freshness::Fresh(_) => "fresh",
+            Freshness::Stale(_) => "stale",
+            Freshness::Old(Some(_)) => "old",
+            Freshness::Old(None) => "none",
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_used_refreshed_behind_refreshed_first_and_at_last_dropped() {
+        let mut cache = SnapshotCache::default();
+        assert_eq!(name(&cache.look("default", T0)), "none");
+        cache.replace("default", routing(3), T0);
+        let look = |cache: &mut SnapshotCache, secs| name(&cache.look("default", T0 + Span::from_secs(secs)));
+        assert_eq!(look(&mut cache, 1), "fresh");
+        assert_eq!(look(&mut cache, 3), "stale");
+        assert_eq!(look(&mut cache, 4), "fresh", "one refresh behind requests is enough");
+        assert_eq!(look(&mut cache, 5), "old");
+        assert_eq!(look(&mut cache, 899), "old");
+        assert_eq!(look(&mut cache, 900), "none");
+    }
+
+    #[test]
+    fn a_lost_refresh_is_tried_again() {
+        let mut cache = SnapshotCache::default();
+        cache.replace("default", routing(3), T0);
+        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(2000))), "stale");
+        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(3999))), "fresh");
+        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(4000))), "stale");
+    }
+
+    #[test]
+    fn a_confirmed_version_is_fresh_again() {
+        let mut cache = SnapshotCache::default();
+        cache.replace("default", routing(3), T0);
+        let later = T0 + Span::from_secs(100);
+        assert_eq!(cache.confirm("default", later).map(|routing| routing.version), Some(3));
+        assert_eq!(name(&cache.look("default", later)), "fresh");
+        assert!(cache.confirm("other", later).is_none());
+    }
+}
