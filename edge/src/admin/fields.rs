@@ -122,7 +122,11 @@ impl Fields {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
             Ok(_) => Err(bad_value(name, &must)),
             // Too large for its type, or not a whole number at all.
-            Err(_) if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) => {
+            Err(_)
+                if text
+                    .bytes()
+                    .all(|byte| byte == b'-' || byte.is_ascii_digit()) =>
+            {
                 Err(bad_value(name, &must))
             }
             Err(_) => Err(bad_type(name, &must)),
@@ -212,7 +216,9 @@ fn unreadable(error: &serde_json::Error) -> ApiError {
     let (line, column) = (error.line(), error.column());
     ApiError::new(
         ErrorCode::InvalidJson,
-        format!("{what} (line {line}, column {column}). Nothing was changed; send one JSON object."),
+        format!(
+            "{what} (line {line}, column {column}). Nothing was changed; send one JSON object."
+        ),
     )
 }
 
@@ -252,7 +258,8 @@ mod tests {
 
     fn code(error: ApiError) -> (Option<String>, Option<String>) {
         let envelope = error.envelope();
-        let text = |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().map(str::to_owned);
+        let text =
+            |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().map(str::to_owned);
         (text(&envelope.code), text(&envelope.param))
     }
 
@@ -262,12 +269,22 @@ mod tests {
 
     #[test]
     fn a_body_is_one_json_object_without_repeated_fields() {
-        for body in ["{", "[]", "\"sk-secret\"", "{} {}", "nonsense", "\u{feff}{}"] {
+        for body in [
+            "{",
+            "[]",
+            "\"sk-secret\"",
+            "{} {}",
+            "nonsense",
+            "\u{feff}{}",
+        ] {
             let refused = Fields::read(body.as_bytes()).unwrap_err();
             assert!(!refused.envelope().message.contains("sk-secret"));
             assert_eq!(code(refused), is("invalid_json", None), "{body}");
         }
-        assert_eq!(code(Fields::read(b"\xff").unwrap_err()), is("invalid_json", None));
+        assert_eq!(
+            code(Fields::read(b"\xff").unwrap_err()),
+            is("invalid_json", None)
+        );
         let twice = Fields::read(br#"{"a":1,"a":2}"#).unwrap_err();
         assert_eq!(code(twice), is("duplicate_parameter", Some("a")));
         assert!(fields("").finish("none").is_ok());
@@ -276,24 +293,51 @@ mod tests {
     #[test]
     fn a_body_that_nests_without_end_is_refused_and_not_followed() {
         let deep = format!(r#"{{"metadata":{}"#, "[".repeat(500_000));
-        assert_eq!(code(Fields::read(deep.as_bytes()).unwrap_err()), is("invalid_json", None));
-        let deep = format!(r#"{{"metadata":{{"a":{}{}}}}}"#, "[".repeat(9_000), "]".repeat(9_000));
-        let refused = Fields::read(deep.as_bytes()).and_then(|mut fields| fields.object("metadata"));
+        assert_eq!(
+            code(Fields::read(deep.as_bytes()).unwrap_err()),
+            is("invalid_json", None)
+        );
+        let deep = format!(
+            r#"{{"metadata":{{"a":{}{}}}}}"#,
+            "[".repeat(9_000),
+            "]".repeat(9_000)
+        );
+        let refused =
+            Fields::read(deep.as_bytes()).and_then(|mut fields| fields.object("metadata"));
         assert!(refused.is_err());
     }
 
     #[test]
     fn wrong_types_name_the_field_and_never_its_value() {
-        let mut body = fields(r#"{"a":7,"b":"sk-secret","c":1.0,"d":300,"e":-1,"f":[1],"g":{"x":-1}}"#);
-        assert_eq!(code(body.text("a").unwrap_err()), is("invalid_type", Some("a")));
+        let mut body =
+            fields(r#"{"a":7,"b":"sk-secret","c":1.0,"d":300,"e":-1,"f":[1],"g":{"x":-1}}"#);
+        assert_eq!(
+            code(body.text("a").unwrap_err()),
+            is("invalid_type", Some("a"))
+        );
         let refused = body.number::<u32>("b", 0..=9).unwrap_err();
         assert!(!refused.envelope().message.contains("secret"));
         assert_eq!(code(refused), is("invalid_type", Some("b")));
-        assert_eq!(code(body.number::<u32>("c", 0..=9).unwrap_err()), is("invalid_type", Some("c")));
-        assert_eq!(code(body.number::<u8>("d", 0..=255).unwrap_err()), is("invalid_value", Some("d")));
-        assert_eq!(code(body.number::<u8>("e", 0..=255).unwrap_err()), is("invalid_value", Some("e")));
-        assert_eq!(code(body.texts("f").unwrap_err()), is("invalid_type", Some("f")));
-        assert_eq!(code(body.numbers("g").unwrap_err()), is("invalid_type", Some("g")));
+        assert_eq!(
+            code(body.number::<u32>("c", 0..=9).unwrap_err()),
+            is("invalid_type", Some("c"))
+        );
+        assert_eq!(
+            code(body.number::<u8>("d", 0..=255).unwrap_err()),
+            is("invalid_value", Some("d"))
+        );
+        assert_eq!(
+            code(body.number::<u8>("e", 0..=255).unwrap_err()),
+            is("invalid_value", Some("e"))
+        );
+        assert_eq!(
+            code(body.texts("f").unwrap_err()),
+            is("invalid_type", Some("f"))
+        );
+        assert_eq!(
+            code(body.numbers("g").unwrap_err()),
+            is("invalid_type", Some("g"))
+        );
     }
 
     #[test]
@@ -302,14 +346,20 @@ mod tests {
         assert_eq!(fields(body).without_nulls().text("owner"), Ok(None));
         assert_eq!(fields(body).text_or_null("owner"), Ok(Some(None)));
         assert!(fields(body).text("owner").is_err());
-        assert_eq!(fields(r#"{"owner":"a"}"#).text_or_null("owner"), Ok(Some(Some("a".to_owned()))));
+        assert_eq!(
+            fields(r#"{"owner":"a"}"#).text_or_null("owner"),
+            Ok(Some(Some("a".to_owned())))
+        );
     }
 
     #[test]
     fn what_no_getter_takes_is_unknown() {
         let mut body = fields(r#"{"name":"a","nmae":"b"}"#);
         assert_eq!(body.required_text("name").as_deref(), Ok("a"));
-        assert_eq!(code(body.finish("name").unwrap_err()), is("invalid_value", Some("nmae")));
+        assert_eq!(
+            code(body.finish("name").unwrap_err()),
+            is("invalid_value", Some("nmae"))
+        );
         let absent = fields("{}").required_text("name").unwrap_err();
         assert_eq!(code(absent), is("missing_required_parameter", Some("name")));
     }

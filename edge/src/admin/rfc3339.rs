@@ -18,7 +18,10 @@ pub fn moment(at_ms: i64) -> String {
     let ms = at_ms.rem_euclid(DAY_MS);
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     let (seconds, ms) = (ms / 1000 % 60, ms % 1000);
-    format!("{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z", day_of(at_ms))
+    format!(
+        "{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z",
+        day_of(at_ms)
+    )
 }
 
 /// Reads a moment as milliseconds since the epoch.
@@ -87,7 +90,14 @@ fn milliseconds(fraction: &str) -> Option<i64> {
         return None;
     }
     let digit = |byte: u8| i64::from(byte - b'0');
-    Some(fraction.bytes().map(digit).chain([0, 0]).take(3).fold(0, |ms, digit| ms * 10 + digit))
+    Some(
+        fraction
+            .bytes()
+            .map(digit)
+            .chain([0, 0])
+            .take(3)
+            .fold(0, |ms, digit| ms * 10 + digit),
+    )
 }
 
 fn digits(text: &str, length: usize) -> Option<i64> {
@@ -118,7 +128,10 @@ mod tests {
             assert_eq!(read_moment(text), Ok(1_795_228_200_042), "{text}");
         }
         assert_eq!(read_moment("2026-11-21T02:30:00.1Z"), Ok(1_795_228_200_100));
-        assert_eq!(read_moment("2024-02-29T00:00:00Z").map(moment).as_deref(), Ok("2024-02-29T00:00:00.000Z"));
+        assert_eq!(
+            read_moment("2024-02-29T00:00:00Z").map(moment).as_deref(),
+            Ok("2024-02-29T00:00:00.000Z")
+        );
     }
 
     #[test]
