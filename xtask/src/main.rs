@@ -1,2 +1,32 @@
-//! Not written yet.
-fn main() {}
+//! The project's own chores: `cargo xtask tidy` checks the rules that no compiler knows.
+
+mod graph;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let complaints = match words.as_slice() {
+        ["tidy"] => [tidy::complaints(&root), graph::complaints(&root)].concat(),
+        ["graph", "--write"] => graph::write(&root),
+        _ => vec!["usage: cargo xtask tidy | cargo xtask graph --write".to_owned()],
+    };
+    for complaint in &complaints {
+        eprintln!("{complaint}");
+    }
+    if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The workspace, from where cargo keeps this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
