@@ -6,6 +6,15 @@
 //!
 //! Invariant: whatever a turn answers or sends is already written, because the host commits the turn
 //! before it lets anything out (see [`driver`]).
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod bindings;
 pub mod directory_do;

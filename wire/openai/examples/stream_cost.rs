@@ -1,6 +1,6 @@
-#![allow(clippy::disallowed_methods, reason = "a native program that measures")]
 //! Measures what the stream reader costs per chunk, with the chunks as the engines cut them (one frame
 //! each) and cut in the middle. Run with `cargo run --release -p tidegate-wire-openai --example stream_cost`.
+#![allow(clippy::disallowed_methods, reason = "a native program that measures")]
 
 use std::hint::black_box;
 use std::time::Instant;
