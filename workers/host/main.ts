@@ -1,46 +1,55 @@
-// What the platform calls: the handlers and the object classes, each a few lines over the Wasm exports.
-import { DurableObject } from "cloudflare:workers";
-import * as wasm from "tidegate-wasm";
+// What the platform calls: requests, the minute, and one class for each kind of object.
+import { ask } from "./calls";
+import { describe, logError } from "./engine";
+import type { Env } from "./env";
+import { Exchange } from "./exchange";
+import { fault } from "./fault";
+import { gatewayOf } from "./gateway";
+import { ObjectHost } from "./object";
+import { refusal } from "./refusal";
 
-interface Env {
-  FLEET: DurableObjectNamespace<Fleet>;
-}
+/** A round over hundreds of organisations takes seconds; the next one comes after a minute. */
+const CRON_TIMEOUT_MS = 30_000;
 
-const FAILED = { error: { message: "The gateway failed on its own account; try again.", type: "server_error", param: null, code: "internal_error" } };
-
-// A trap (out of memory, stack overflow) leaves the instance unusable; start afresh before the next call.
-function settle(error: unknown): Response {
-  if (error instanceof WebAssembly.RuntimeError) wasm.__wbg_reset_state();
-  console.error(error instanceof Error ? error.stack : String(error));
-  return Response.json(FAILED, { status: 500 });
-}
+let timeIsKept = false;
 
 export default {
-  async fetch(request, env, _ctx) {
-    try {
-      const path = new URL(request.url).pathname;
-      if (path.startsWith("/direct/")) return new Response(`${wasm.probe_call(path.slice(8))}\n`);
-      if (path.startsWith("/object/")) return new Response(`${await env.FLEET.getByName("probe").call(path.slice(8))}\n`);
-      if (path === "/trap") return new Response(String(wasm.probe_trap()));
-      return new Response("hello\n");
-    } catch (error) {
-      return settle(error);
+  async fetch(request, env, ctx) {
+    if (env.ALARM_CRON === "1" && !timeIsKept) keepTime(env, ctx);
+    if (env.FAULTS === "1") {
+      const failed = await fault(request, env, ctx);
+      if (failed !== undefined) return failed;
     }
+    let gateway;
+    try {
+      gateway = gatewayOf(env);
+    } catch (error) {
+      logError("misconfigured", error);
+      return refusal(500, `The gateway cannot start: ${describe(error)}`);
+    }
+    return new Exchange(gateway, request, env, ctx).run();
   },
-  async scheduled(event, _env, _ctx) {
-    console.log(`cron ${event.cron}`);
+
+  async scheduled(_event, env, _ctx) {
+    await ask(env, "directory", JSON.stringify({ command: "cron" }), CRON_TIMEOUT_MS);
   },
 } satisfies ExportedHandler<Env>;
 
-class Host extends DurableObject<Env> {
-  async call(message: string): Promise<string> {
-    return wasm.probe_call(message);
-  }
+/** Without cron the directory keeps the minute by itself, once it has been told to. */
+function keepTime(env: Env, ctx: ExecutionContext): void {
+  timeIsKept = true;
+  const told = ask(env, "directory", JSON.stringify({ command: "keep_time" }), CRON_TIMEOUT_MS);
+  const again = (error: unknown) => {
+    // The next request tries again.
+    timeIsKept = false;
+    logError("keep_time_failed", error);
+  };
+  ctx.waitUntil(told.then(() => undefined, again));
 }
 
-export class Directory extends Host {}
-export class Fleet extends Host {}
-export class Model extends Host {}
-export class Instance extends Host {}
-export class Key extends Host {}
-export class Journal extends Host {}
+export class Directory extends ObjectHost {}
+export class Fleet extends ObjectHost {}
+export class Model extends ObjectHost {}
+export class Instance extends ObjectHost {}
+export class Key extends ObjectHost {}
+export class Journal extends ObjectHost {}

@@ -1,31 +1,33 @@
-//! The Cloudflare Workers host: the only cdylib. Every export is one synchronous call.
+//! The border between the platform and the gateway: the only crate that knows JavaScript.
+//!
+//! `host/*.ts` owns everything that takes time (requests, timers, streams, storage); the crates behind
+//! this one own every decision. Here the two meet in synchronous calls: plain numbers, texts and bytes
+//! come in, one text of effects goes out, because what costs on this border is the number of crossings.
+//!
+//! Invariant: nothing here awaits, and every failure reaches the caller as a JavaScript exception of
+//! that one call. The build unwinds panics for this; without it a caller of a panicked object would wait
+//! for ever.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use wasm_bindgen::prelude::*;
+mod edge;
+mod object;
+mod vault;
 
-/// Runs at every instantiation, also at the fresh one that follows a trap.
-#[wasm_bindgen(start)]
-fn start() {
-    wasm_bindgen::handler::set_on_abort(wasm_bindgen::handler::schedule_reinit);
-}
+mod config;
+mod entropy;
+mod fault;
+mod sql;
+mod start;
 
-/// One crossing, text in and text out.
-#[wasm_bindgen]
-#[must_use]
-pub fn probe_call(text: &str) -> String {
-    assert_ne!(text, "panic", "a panic in a call");
-    text.to_uppercase()
-}
+use tidegate_domain::time::Timestamp;
 
-/// Overflows the stack: a trap, which no unwinding can catch.
-#[wasm_bindgen]
-#[must_use]
-pub fn probe_trap() -> u64 {
-    #[expect(unconditional_recursion, reason = "that is the point")]
-    fn deep(n: u64) -> u64 {
-        let pad = std::hint::black_box([n; 64]);
-        pad.iter()
-            .copied()
-            .fold(deep(n.wrapping_add(1)), u64::wrapping_add)
-    }
-    deep(1)
+/// The platform's clock (`Date.now()`, whole milliseconds as a double) as a moment.
+fn moment(now_ms: f64) -> Timestamp {
+    // In range for 280,000 years; a NaN becomes the epoch.
+    Timestamp::from_ms(now_ms as i64)
 }

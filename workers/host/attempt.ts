@@ -1,0 +1,90 @@
+// One request to a server: its headers, then its body chunk by chunk or whole.
+import { End } from "tidegate-wasm";
+import { readWhole } from "./bodies";
+import type { FetchEffect } from "./effects";
+import { flatten } from "./headers";
+
+/** Who is told. None of these throws. */
+export interface Listener {
+  headers(attempt: number, status: number, headers: string): void;
+  chunk(attempt: number, chunk: Uint8Array): void;
+  whole(attempt: number, body: Uint8Array): void;
+  ended(attempt: number, end: End): void;
+  /** Nothing when the client can take more now, else a promise of it. */
+  room(): Promise<void> | undefined;
+}
+
+/** After its last event a server has nothing to say but that the body ends here. */
+const WIND_DOWN_MS = 1000;
+
+export class Attempt {
+  /** Whether the server is waited for, rather than the client. */
+  reading = true;
+  readonly #abort = new AbortController();
+  #windingDown: ReturnType<typeof setTimeout> | null = null;
+  readonly #effect: FetchEffect;
+  readonly #listener: Listener;
+
+  constructor(effect: FetchEffect, listener: Listener) {
+    this.#effect = effect;
+    this.#listener = listener;
+  }
+
+  /** Breaks the connection off. The listener hears nothing more. */
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  /** The answer is whole, its body perhaps not yet at its end: a connection that is read to its end is
+   * used again, one that is broken off costs the next request a handshake. */
+  windDown(): void {
+    this.#windingDown = setTimeout(() => this.stop(), WIND_DOWN_MS);
+  }
+
+  /** Never rejects. */
+  async run(body: Uint8Array): Promise<void> {
+    const { attempt, url, headers, stream } = this.#effect;
+    const { signal } = this.#abort;
+    try {
+      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      if (signal.aborted) return;
+      this.#listener.headers(attempt, response.status, flatten(response.headers));
+      if (signal.aborted) return;
+      await (stream ? this.#passOn(response) : this.#collect(response));
+    } catch {
+      // What broke is told by its effect: nothing more comes.
+      if (!signal.aborted) this.#listener.ended(attempt, End.Broken);
+    } finally {
+      clearTimeout(this.#windingDown);
+      this.#windingDown = null;
+    }
+  }
+
+  async #passOn(response: Response): Promise<void> {
+    const { attempt } = this.#effect;
+    const { signal } = this.#abort;
+    const reader = response.body?.getReader();
+    while (reader !== undefined) {
+      const { done, value } = await reader.read();
+      if (signal.aborted) return;
+      if (done) break;
+      this.#listener.chunk(attempt, value);
+      const room = this.#listener.room();
+      if (room !== undefined) {
+        this.reading = false;
+        await room;
+        this.reading = true;
+      }
+      if (signal.aborted) return;
+    }
+    this.#listener.ended(attempt, End.Eof);
+  }
+
+  async #collect(response: Response): Promise<void> {
+    const { attempt, max_body } = this.#effect;
+    const body = await readWhole(response.body, max_body);
+    if (this.#abort.signal.aborted) return;
+    if (body === undefined) this.#listener.ended(attempt, End.TooLarge);
+    else this.#listener.whole(attempt, body);
+  }
+}

@@ -1,0 +1,37 @@
+// What the environment binds, and the part of it that the Wasm side reads.
+import type { ObjectHost } from "./object";
+
+type Namespace = DurableObjectNamespace<ObjectHost>;
+
+export interface Env {
+  DIRECTORY: Namespace;
+  FLEET: Namespace;
+  MODEL: Namespace;
+  INSTANCE: Namespace;
+  KEY: Namespace;
+  JOURNAL: Namespace;
+  /** The administrator's key; without one the admin routes refuse everybody. */
+  ADMIN_KEY?: string;
+  TIDEGATE_SECRET?: string;
+  /** The secret before the last rotation: still opens what it sealed. */
+  TIDEGATE_SECRET_PREVIOUS?: string;
+  /** "1" lets 127.0.0.0/8 and localhost be registered. Never in production. */
+  ALLOW_LOOPBACK?: string;
+  /** Private hosts and networks that may be registered, separated by commas. */
+  ALLOW_HOSTS?: string;
+  /** "1" where the platform has no cron: the directory keeps the minute itself. */
+  ALARM_CRON?: string;
+  /** "1" opens `POST /debug/panic`, for tests. Never in production. */
+  FAULTS?: string;
+}
+
+/** As `workers/src/config.rs` reads it. */
+export function bindings(env: Env): string {
+  return JSON.stringify({
+    admin_key: env.ADMIN_KEY ?? null,
+    secret: env.TIDEGATE_SECRET ?? "",
+    previous_secret: env.TIDEGATE_SECRET_PREVIOUS ?? null,
+    allow_loopback: env.ALLOW_LOOPBACK === "1",
+    allow_hosts: env.ALLOW_HOSTS ?? "",
+  });
+}

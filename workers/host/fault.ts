@@ -1,0 +1,36 @@
+// Failures on demand, only where the environment binds FAULTS=1: they prove that a panic or a trap, in
+// the gateway or in an object, is answered at once and hurts no neighbour.
+//
+//   POST /debug/panic?where=edge           a panic in the gateway
+//                     where=edge_trap      a trap there: the instance is replaced
+//                     where=object         a panic in an object's turn, after a write
+//                     where=object_trap    a trap there
+//                     where=object_refused a statement that SQLite refuses
+//                     where=object_count   tells in its error how many of those writes stayed
+import { stub, within } from "./calls";
+import { describe } from "./engine";
+import type { Env } from "./env";
+import { Exchange } from "./exchange";
+import { gatewayOf } from "./gateway";
+import { refusal } from "./refusal";
+
+const OBJECT = "directory";
+const TIMEOUT_MS = 5_000;
+
+export async function fault(request: Request, env: Env, ctx: ExecutionContext): Promise<Response | undefined> {
+  const { pathname, searchParams } = new URL(request.url);
+  if (request.method !== "POST" || pathname !== "/debug/panic") return undefined;
+  const [place, how = "panic"] = (searchParams.get("where") ?? "edge").split("_");
+  if (place === "edge") {
+    const gateway = gatewayOf(env);
+    // The gateway as it is, but for a request's first event.
+    const faulty = Object.create(gateway, { begin: { value: () => gateway.fault(how) } });
+    return new Exchange(faulty, request, env, ctx).run();
+  }
+  try {
+    await within(TIMEOUT_MS, stub(env, OBJECT).fault(how), "no answer");
+  } catch (error) {
+    return refusal(500, describe(error));
+  }
+  return refusal(500, "The fault did not happen.");
+}

@@ -1,0 +1,21 @@
+// Answers that the host gives by itself, because the gateway could not. OpenAI's envelope, like all others.
+
+function envelope(message: string): string {
+  return JSON.stringify({ error: { message, type: "server_error", param: null, code: "internal_error" } });
+}
+
+const OWN_FAULT = "The gateway failed on its own account while it handled this request. Trying again may help; the log tells more.";
+
+export function ownFault(): Response {
+  return refusal(500, OWN_FAULT);
+}
+
+export function refusal(status: number, message: string): Response {
+  return new Response(envelope(message), { status, headers: { "content-type": "application/json" } });
+}
+
+/** Ends a stream that has begun: clients of OpenAI's take an `error` for what it is, and no `[DONE]`
+ * follows that could make the answer look whole. */
+export function ownFaultEvent(): Uint8Array {
+  return new TextEncoder().encode(`data: ${envelope(OWN_FAULT)}\n\n`);
+}

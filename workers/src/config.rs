@@ -1,0 +1,86 @@
+//! The environment's bindings as a [`Config`].
+
+use serde::Deserialize;
+use tidegate_edge::gateway::Config;
+use tidegate_egress::{Gate, HostRule, RuleRefused};
+use tidegate_vault::{Installation, Keyring, Secret, WeakSecret};
+
+/// What the host read from its bindings.
+#[derive(Deserialize)]
+pub struct Bindings {
+    #[serde(default)]
+    admin_key: Option<String>,
+    secret: String,
+    #[serde(default)]
+    previous_secret: Option<String>,
+    #[serde(default)]
+    allow_loopback: bool,
+    #[serde(default)]
+    allow_hosts: String,
+}
+
+/// The environment is not one to run in. Never quotes a value.
+#[derive(Debug, thiserror::Error)]
+pub enum Misconfigured {
+    /// The host handed over something else.
+    #[error("the bindings cannot be read: host and Wasm are of different releases")]
+    Bindings,
+    /// `TIDEGATE_SECRET`.
+    #[error("TIDEGATE_SECRET is missing or cannot be used: {0}")]
+    Secret(WeakSecret),
+    /// `TIDEGATE_SECRET_PREVIOUS`.
+    #[error("TIDEGATE_SECRET_PREVIOUS cannot be used: {0}")]
+    PreviousSecret(WeakSecret),
+    /// `ALLOW_HOSTS`.
+    #[error("ALLOW_HOSTS cannot be used: {0}")]
+    AllowHosts(RuleRefused),
+}
+
+impl Bindings {
+    /// Reads what the host handed over (JSON).
+    ///
+    /// # Errors
+    /// [`Misconfigured::Bindings`].
+    pub fn read(json: &str) -> Result<Self, Misconfigured> {
+        serde_json::from_str(json).map_err(|_| Misconfigured::Bindings)
+    }
+
+    /// Everything the gateway is told.
+    ///
+    /// # Errors
+    /// With the binding's name and what to do about it.
+    pub fn config(self) -> Result<Config, Misconfigured> {
+        let allow = HostRule::parse_list(&self.allow_hosts).map_err(Misconfigured::AllowHosts)?;
+        let allow_loopback = self.allow_loopback;
+        let admin_key = self.admin_key.clone().filter(|key| !key.is_empty());
+        let (installation, keyring) = self.keys()?;
+        Ok(Config {
+            installation,
+            keyring,
+            admin_key: admin_key.map(Secret::from),
+            gate: Gate {
+                allow_loopback,
+                allow,
+                ..Gate::default()
+            },
+        })
+    }
+
+    /// What is derived from the secrets.
+    ///
+    /// # Errors
+    /// When one of them cannot protect anything.
+    pub fn keys(self) -> Result<(Installation, Keyring), Misconfigured> {
+        let secret = Secret::from(self.secret);
+        let installation = Installation::derive(secret.expose()).map_err(Misconfigured::Secret)?;
+        let previous = self
+            .previous_secret
+            .filter(|text| !text.is_empty())
+            .map(|text| Installation::derive(Secret::from(text).expose()))
+            .transpose()
+            .map_err(Misconfigured::PreviousSecret)?;
+        let previous = previous.map(|previous| previous.wrapping_key().clone());
+        let keyring = Keyring::new(installation.wrapping_key().clone(), previous);
+        Ok((installation, keyring))
+    }
+}
