@@ -70,6 +70,7 @@ export function settings(env = process.env) {
     stateDir,
     networks: allowedNetworks(env),
     loopback: flag(env, "ALLOW_LOOPBACK"),
+    faults: flag(env, "FAULTS"),
     secrets: {
       ADMIN_KEY: keptSecret(stateDir, env, "ADMIN_KEY", notes),
       TIDEGATE_SECRET: keptSecret(stateDir, env, "TIDEGATE_SECRET", notes),
@@ -81,7 +82,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -90,6 +91,8 @@ function configuration({ host, port, stateDir, networks, loopback, secrets }) {
     ...Object.keys(secrets).map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
     `(name = "ALARM_CRON", text = "1")`,
+    // Opens POST /debug/panic: for tests alone.
+    ...(faults ? [`(name = "FAULTS", text = "1")`] : []),
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
   ];
   const objects = Object.values(OBJECTS).map((className) => `(className = ${text(className)}, uniqueKey = ${text(uniqueKey(className))}, enableSql = true)`);
