@@ -70,6 +70,8 @@ export function settings(env = process.env) {
     stateDir,
     networks: allowedNetworks(env),
     loopback: flag(env, "ALLOW_LOOPBACK"),
+    // For tests: opens POST /debug/panic.
+    faults: flag(env, "FAULTS"),
     faults: flag(env, "FAULTS"),
     secrets: {
       ADMIN_KEY: keptSecret(stateDir, env, "ADMIN_KEY", notes),
@@ -91,6 +93,7 @@ function configuration({ host, port, stateDir, networks, loopback, faults, secre
     ...Object.keys(secrets).map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
     `(name = "ALARM_CRON", text = "1")`,
+    `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,
     // Opens POST /debug/panic: for tests alone.
     ...(faults ? [`(name = "FAULTS", text = "1")`] : []),
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
