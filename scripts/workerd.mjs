@@ -72,7 +72,6 @@ export function settings(env = process.env) {
     loopback: flag(env, "ALLOW_LOOPBACK"),
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
-    faults: flag(env, "FAULTS"),
     secrets: {
       ADMIN_KEY: keptSecret(stateDir, env, "ADMIN_KEY", notes),
       TIDEGATE_SECRET: keptSecret(stateDir, env, "TIDEGATE_SECRET", notes),
@@ -94,8 +93,6 @@ function configuration({ host, port, stateDir, networks, loopback, faults, secre
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,
-    // Opens POST /debug/panic: for tests alone.
-    ...(faults ? [`(name = "FAULTS", text = "1")`] : []),
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
   ];
   const objects = Object.values(OBJECTS).map((className) => `(className = ${text(className)}, uniqueKey = ${text(uniqueKey(className))}, enableSql = true)`);
