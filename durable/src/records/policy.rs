@@ -28,6 +28,8 @@ pub fn machine_policy(wire: &ReliabilityPolicy) -> Policy {
             out_after: wire.unhealthy_after,
             recover_after: wire.healthy_after,
             timeout: span(wire.health_timeout_ms),
+            // A failure makes the next check come sooner, never later.
+            after_failure: defaults.health.after_failure.min(span(wire.health_interval_ms)),
             ..defaults.health
         },
         retry_budget: RetryPolicy {
