@@ -3,7 +3,7 @@
 use super::{
     ASKS_PER_PASS, Dispatch, Effect, Failure, Key, Manner, PANIC_ASKS, Phase, Purpose, Refusal,
 };
-use super::{Slot, Standing};
+use super::{Slot, Standing, TWIN_PATIENCE};
 use crate::outcome::FailureKind;
 use crate::time::{Span, Timestamp};
 
@@ -50,9 +50,17 @@ impl Dispatch {
         effects: &mut Vec<Effect>,
     ) {
         match self.standings.get(slot) {
-            Some(Standing::Asked(purpose)) if self.wants_admission() => {
+            // The twin of one that runs already: too late to compare, not too late for a retry.
+            Some(Standing::Asked(Purpose::First, _))
+                if self.wants_admission() && self.is_running() =>
+            {
+                self.set(slot, Standing::Fresh);
+                effects.push(Effect::Cancel { slot });
+            }
+            Some(Standing::Asked(purpose, _)) if self.wants_admission() => {
                 let purpose = *purpose;
                 self.set(slot, Standing::Held(purpose, score));
+                self.held_since.get_or_insert(now);
                 self.use_held(now, effects);
             }
             // Already running or held: a repeated answer to the same ask.
@@ -65,13 +73,23 @@ impl Dispatch {
         matches!(self.phase, Phase::Searching | Phase::Waiting)
     }
 
-    /// Of what is held the least busy is used and the rest given back, once no first ask is open.
-    fn use_held(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let twin_open = self
-            .standings
-            .iter()
-            .any(|standing| matches!(standing, Standing::Asked(Purpose::First)));
-        if self.key == Key::Pending || twin_open {
+    /// When a grant that is held stops waiting for its twin; `None` while it waits for nothing or for
+    /// the key.
+    pub(super) fn twin_deadline(&self) -> Option<Timestamp> {
+        let held_since = self.held_since.filter(|_| self.key == Key::Allowed)?;
+        self.twin_open().then_some(held_since + TWIN_PATIENCE)
+    }
+
+    fn twin_open(&self) -> bool {
+        let open = |standing: &Standing| matches!(standing, Standing::Asked(Purpose::First, _));
+        self.standings.iter().any(open)
+    }
+
+    /// Of what is held the least busy is used and the rest given back, once no first ask is open or the
+    /// one that is has had its time.
+    pub(super) fn use_held(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let twin_may_come = self.twin_deadline().is_some_and(|at| now < at);
+        if self.key == Key::Pending || twin_may_come {
             return;
         }
         let held = |(slot, standing): (Slot, &Standing)| match standing {
@@ -81,6 +99,7 @@ impl Dispatch {
         let Some((_, best)) = self.standings.iter().enumerate().filter_map(held).min() else {
             return;
         };
+        self.held_since = None;
         self.start_attempt(now, best, effects);
         self.give_back_held(effects);
     }
@@ -100,7 +119,7 @@ impl Dispatch {
         for slot in 0..self.standings.len() {
             if matches!(
                 self.standings.get(slot),
-                Some(Standing::Held(..) | Standing::Asked(_))
+                Some(Standing::Held(..) | Standing::Asked(..))
             ) {
                 self.set(slot, Standing::Spent);
                 effects.push(Effect::Cancel { slot });
@@ -116,23 +135,24 @@ impl Dispatch {
         retry_after: Option<Span>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(Standing::Asked(purpose)) = self.standings.get(slot).copied() else {
+        let Some(Standing::Asked(purpose, manner)) = self.standings.get(slot).copied() else {
             return;
+        };
+        // Where not even the queue takes it, the queue must not be asked again.
+        let refusal = match refusal {
+            Refusal::Busy { .. } if manner != Manner::Tentative => Refusal::Full,
+            other => other,
         };
         self.set(slot, Standing::Refused(refusal));
         if !self.wants_admission() {
             return;
         }
         self.note_retry_after(retry_after);
-        if purpose == Purpose::Hedge {
-            // The race is off; the attempt that is running goes on alone.
+        if self.is_running() {
+            // A race or a comparison that is off; the attempt that is running goes on alone.
             return;
         }
-        if self
-            .standings
-            .iter()
-            .any(|standing| matches!(standing, Standing::Asked(_)))
-        {
+        if self.someone_is_asked() {
             return;
         }
         if self
@@ -143,7 +163,17 @@ impl Dispatch {
             self.use_held(now, effects);
             return;
         }
-        self.ask_next(now, purpose, effects);
+        if self.attempts.is_empty() || purpose == Purpose::Retry {
+            self.ask_next(now, purpose, effects);
+        } else {
+            // The attempt that this was to race, or its twin, has failed in the meantime.
+            self.try_elsewhere(now, self.last_failure, effects);
+        }
+    }
+
+    fn someone_is_asked(&self) -> bool {
+        let asked = |standing: &Standing| matches!(standing, Standing::Asked(..));
+        self.standings.iter().any(asked)
     }
 
     pub(super) fn next_fresh(&self) -> Option<Slot> {
@@ -168,7 +198,7 @@ impl Dispatch {
             self.ask(slot, purpose, manner, effects);
             return;
         }
-        if purpose == Purpose::Hedge || self.attempts.iter().any(|attempt| attempt.live) {
+        if purpose == Purpose::Hedge || self.is_running() {
             return;
         }
         if let Some(slot) = self.least_busy_refused() {
@@ -192,7 +222,7 @@ impl Dispatch {
     }
 
     fn ask(&mut self, slot: Slot, purpose: Purpose, manner: Manner, effects: &mut Vec<Effect>) {
-        self.set(slot, Standing::Asked(purpose));
+        self.set(slot, Standing::Asked(purpose, manner));
         effects.push(Effect::Ask {
             slot,
             purpose,
@@ -237,12 +267,7 @@ impl Dispatch {
         failure: Option<FailureKind>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.attempts.iter().any(|attempt| attempt.live)
-            || self
-                .standings
-                .iter()
-                .any(|standing| matches!(standing, Standing::Asked(_)))
-        {
+        if self.is_running() || self.someone_is_asked() {
             return;
         }
         if self.retries >= self.limits.max_retries {

@@ -30,13 +30,17 @@ const PANIC_ASKS: u32 = 2;
 /// this many refusals the waiting room is the cheaper place.
 const ASKS_PER_PASS: u32 = 8;
 
+/// How long a grant waits for the answer of the other server of a pair. Objects answer within a few
+/// milliseconds; one that is being loaded or moved takes seconds, which the comparison is not worth.
+const TWIN_PATIENCE: Span = Span::from_ms(100);
+
 /// What is known of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// Not asked in this pass.
     Fresh,
     /// Asked, no answer yet.
-    Asked(Purpose),
+    Asked(Purpose, Manner),
     /// Granted; waiting for its twin's answer or for the key.
     Held(Purpose, u32),
     /// Refused.
@@ -87,6 +91,8 @@ pub struct Dispatch {
     retries: u32,
     asks_in_pass: u32,
     panic_asks: u32,
+    /// Since when a grant waits for its twin's answer.
+    held_since: Option<Timestamp>,
     hedged: bool,
     same_server_retry_used: bool,
     retry_after: Option<Span>,
@@ -122,6 +128,7 @@ impl Dispatch {
             retries: 0,
             asks_in_pass: 0,
             panic_asks: 0,
+            held_since: None,
             hedged: false,
             same_server_retry_used: false,
             retry_after: None,
@@ -184,6 +191,10 @@ impl Dispatch {
             Event::ClientLeft => self.on_client_left(now, &mut effects),
         }
         effects
+    }
+
+    fn is_running(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.live)
     }
 
     fn live_attempt(&mut self, number: AttemptNo) -> Option<&mut Attempt> {

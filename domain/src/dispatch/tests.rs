@@ -716,3 +716,102 @@ fn unreachable_objects_are_told_apart_from_servers_that_are_out() {
         ]
     );
 }
+
+#[test]
+fn a_race_that_is_refused_after_the_first_attempt_died_goes_on_elsewhere() {
+    let (mut d, _) = start(3, false);
+    d.handle(at(0), granted(0));
+    d.handle_timeout(at(4000));
+    let died = Event::Ended {
+        attempt: 0,
+        outcome: failure(FailureKind::Transport),
+    };
+    assert_eq!(
+        d.handle(at(4001), died),
+        [settle(0, 0, failure(FailureKind::Transport), None, 4001)],
+        "the open ask may still be granted"
+    );
+    assert_eq!(
+        d.handle(at(4002), refused(1, Refusal::RetryBudgetSpent)),
+        [ask(2, Purpose::Retry, Manner::Tentative)]
+    );
+}
+
+#[test]
+fn a_queue_that_says_busy_counts_as_full_and_is_not_asked_for_ever() {
+    let (mut d, effects) = start(1, true);
+    assert_eq!(effects, [ask(0, Purpose::First, Manner::Queue)]);
+    assert_eq!(
+        d.handle(at(1), refused(0, Refusal::Busy { score: 9 })),
+        [Effect::Wait {
+            deadline: at(60_000)
+        }]
+    );
+}
+
+#[test]
+fn a_grant_does_not_wait_long_for_its_twin_whose_late_grant_is_given_back() {
+    let (mut d, _) = start(2, true);
+    assert_eq!(d.handle(at(10), granted(1)), []);
+    assert_eq!(d.poll_timeout(), Some(at(110)));
+    assert_eq!(d.handle_timeout(at(109)), []);
+    assert_eq!(
+        d.handle_timeout(at(110)),
+        [Effect::Fetch {
+            attempt: 0,
+            slot: 1
+        }]
+    );
+    assert_eq!(
+        d.handle(at(900), granted(0)),
+        [Effect::Cancel { slot: 0 }],
+        "one request runs once"
+    );
+    let died = Event::Ended {
+        attempt: 0,
+        outcome: failure(FailureKind::Http5xx(500)),
+    };
+    assert_eq!(
+        d.handle(at(1000), died).last(),
+        Some(&ask(0, Purpose::Retry, Manner::Tentative)),
+        "what was given back is there for the retry"
+    );
+}
+
+#[test]
+fn a_twin_that_is_still_open_when_the_attempt_fails_takes_its_place() {
+    for late in [granted(0), refused(0, Refusal::Unreachable)] {
+        let (mut d, _) = start(3, true);
+        d.handle(at(0), granted(1));
+        d.handle_timeout(at(100));
+        let died = Event::Ended {
+            attempt: 0,
+            outcome: failure(FailureKind::InvalidAnswer),
+        };
+        assert_eq!(d.handle(at(200), died).len(), 1, "settled, nothing else");
+        let next = d.handle(at(300), late.clone());
+        let expected = match late {
+            Event::Granted { .. } => Effect::Fetch {
+                attempt: 1,
+                slot: 0,
+            },
+            _ => ask(2, Purpose::Retry, Manner::Tentative),
+        };
+        assert_eq!(next, [expected]);
+    }
+}
+
+#[test]
+fn a_grant_that_waited_for_the_key_does_not_wait_for_its_twin_again() {
+    let mut d = Dispatch::new(T0, equals(2), limits(), true, true);
+    d.handle(T0, Event::Started);
+    assert_eq!(d.handle(at(5), granted(0)), []);
+    assert_eq!(d.poll_timeout(), Some(at(1_800_000)), "the key decides");
+    assert_eq!(
+        d.handle(at(400), Event::KeyAllowed),
+        [Effect::Fetch {
+            attempt: 0,
+            slot: 0
+        }]
+    );
+}

@@ -1,5 +1,5 @@
 //! Every deadline of a dispatch: the whole request, the wait for the model, the first token of each
-//! attempt, silence in the answer, and the moment to race a silent server.
+//! attempt, silence in the answer, the twin of a pair, and the moment to race a silent server.
 
 use super::{Dispatch, Effect, Failure, Phase, Purpose, Standing};
 use crate::outcome::{FailureKind, Outcome};
@@ -43,6 +43,9 @@ impl Dispatch {
                 self.after_failure(now, FailureKind::Timeout, &mut effects);
             }
         }
+        if self.twin_deadline().is_some_and(|at| now >= at) {
+            self.use_held(now, &mut effects);
+        }
         if self.phase == Phase::Waiting && now >= self.wait_deadline() {
             let retry_after = self.retry_after;
             self.fail(now, Failure::Busy { retry_after }, &mut effects);
@@ -73,8 +76,11 @@ impl Dispatch {
         if self.phase == Phase::Waiting {
             earliest = earliest.min(self.wait_deadline());
         }
-        if let Some(hedge_at) = self.hedge_at() {
-            earliest = earliest.min(hedge_at);
+        for at in [self.hedge_at(), self.twin_deadline()]
+            .into_iter()
+            .flatten()
+        {
+            earliest = earliest.min(at);
         }
         Some(earliest)
     }
@@ -96,7 +102,7 @@ impl Dispatch {
         if self
             .standings
             .iter()
-            .any(|standing| matches!(standing, Standing::Asked(_) | Standing::Held(..)))
+            .any(|standing| matches!(standing, Standing::Asked(..) | Standing::Held(..)))
         {
             return None;
         }
