@@ -182,6 +182,14 @@ pub trait Object: Sized {
     /// When the store fails.
     fn done(&mut self, cx: &mut Cx<'_>, id: EffectId, outcome: Outcome) -> Result<(), TurnError>;
 
+    /// The moment that an [`Effect::Soon`] asked for has come.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn soon(&mut self, _: &mut Cx<'_>) -> Result<(), TurnError> {
+        Ok(())
+    }
+
     /// The earliest moment at which [`Object::alarm`] has something to do.
     fn next_alarm(&self) -> Option<Timestamp>;
 }
@@ -285,6 +293,20 @@ impl<O: Object> Driver<O> {
             object.done(cx, id, outcome)?;
             Ok(None)
         })
+    }
+
+    /// The object itself, for tests that compare what it holds with what they have seen.
+    #[cfg(feature = "testkit")]
+    pub const fn object(&self) -> &O {
+        &self.object
+    }
+
+    /// The moment of an [`Effect::Soon`] has come.
+    ///
+    /// # Errors
+    /// When the turn must be rolled back.
+    pub fn soon(&mut self, host: &Host<'_>) -> Result<Turn, TurnError> {
+        self.turn(host, |object, cx| object.soon(cx).map(|()| None))
     }
 
     fn turn(

@@ -93,6 +93,10 @@ impl<O: Object> Rig<O> {
         self.turn(Driver::alarm).unwrap()
     }
 
+    pub fn soon(&mut self) -> Turn {
+        self.turn(Driver::soon).unwrap()
+    }
+
     pub fn done(&mut self, id: EffectId, outcome: Outcome) -> Turn {
         self.turn(|driver, host| driver.done(host, id, outcome))
             .unwrap()

@@ -54,6 +54,13 @@ pub enum Effect {
         /// The answer, as JSON.
         reply: String,
     },
+    /// Run [`crate::driver::Driver::soon`] after a moment, in this life of the object only. Unlike an
+    /// alarm it costs no row and is forgotten with the object's memory, so it suits what is lost with
+    /// that memory anyway.
+    Soon {
+        /// The moment; a few seconds at most, since the object stays in memory for it.
+        after_ms: u64,
+    },
 }
 
 /// A bearer token on its way to a host. Objects hold it sealed; the host opens it just before the call.

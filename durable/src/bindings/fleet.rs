@@ -452,8 +452,11 @@ pub struct KeyRecord {
 }
 
 /// Timeouts, retries, breaker and queue numbers of an organisation. Durations in milliseconds.
+///
+/// A number that only a newer release knows is ignored: during a deploy a newer fleet configures older
+/// instances. Typing errors of administrators are caught where they come in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ReliabilityPolicy {
     /// Grows with each change; set by the fleet.
     pub version: u64,
@@ -549,4 +552,21 @@ pub struct FleetStats {
 pub struct PokeReport {
     /// Servers overdue.
     pub overdue: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_a_newer_release_is_ignored_and_an_absent_one_has_its_default() {
+        let newer = r#"{"version":7,"max_retries":1,"shadow_percent":5}"#;
+        let policy: ReliabilityPolicy = serde_json::from_str(newer).unwrap();
+        let expected = ReliabilityPolicy {
+            version: 7,
+            max_retries: 1,
+            ..ReliabilityPolicy::default()
+        };
+        assert_eq!(policy, expected);
+    }
 }

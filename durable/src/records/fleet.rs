@@ -286,15 +286,7 @@ pub fn load_policy(sql: &dyn Sql) -> Result<ReliabilityPolicy, StoreError> {
     let Some(row) = rows.first() else {
         return Ok(ReliabilityPolicy::default());
     };
-    // The message form refuses unknown numbers, so that a typing error is not taken for a setting. The
-    // stored form must not: after a rollback it may hold numbers that this release does not know.
-    let mut stored: serde_json::Map<String, serde_json::Value> =
-        decode("reliability policy", text("policy", row, 0)?)?;
-    let known = encode("reliability policy", &ReliabilityPolicy::default())?;
-    let known: serde_json::Map<String, serde_json::Value> = decode("reliability policy", &known)?;
-    stored.retain(|name, _| known.contains_key(name));
-    let stored = encode("reliability policy", &stored)?;
-    decode("reliability policy", &stored)
+    decode("reliability policy", text("policy", row, 0)?)
 }
 
 /// Writes the policy.

@@ -29,7 +29,10 @@ pub fn machine_policy(wire: &ReliabilityPolicy) -> Policy {
             recover_after: wire.healthy_after,
             timeout: span(wire.health_timeout_ms),
             // A failure makes the next check come sooner, never later.
-            after_failure: defaults.health.after_failure.min(span(wire.health_interval_ms)),
+            after_failure: defaults
+                .health
+                .after_failure
+                .min(span(wire.health_interval_ms)),
             ..defaults.health
         },
         retry_budget: RetryPolicy {
