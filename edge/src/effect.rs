@@ -9,6 +9,9 @@ use tidegate_durable::bindings::ObjectName;
 /// Names a call within its exchange.
 pub type CallId = u32;
 
+/// Bytes of a probe's body that a host hands over: the head of a longer one.
+pub const PROBE_HEAD: usize = 64 * 1024;
+
 /// Something for the host to do, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "effect")]
@@ -138,7 +141,7 @@ pub enum ProbeOutcome {
     Answered {
         /// HTTP status.
         status: u16,
-        /// The head of the body.
+        /// The head of the body, at most [`PROBE_HEAD`] bytes.
         body: String,
         /// Milliseconds.
         latency_ms: u64,

@@ -166,6 +166,14 @@ impl SnapshotCache {
         Some(Rc::clone(&cached.routing))
     }
 
+    /// This isolate changed the registry itself: what it knows is refreshed before it is used again, and
+    /// stays as what to fall back on.
+    pub fn outdate(&mut self, org: &str, now: Timestamp) {
+        if let Some(cached) = self.entries.get_mut(org) {
+            cached.confirmed_at = cached.confirmed_at.min(now - USABLE);
+        }
+    }
+
     /// A newer version arrived.
     pub fn replace(&mut self, org: &str, routing: Routing, now: Timestamp) -> Rc<Routing> {
         let routing = Rc::new(routing);
@@ -220,6 +228,15 @@ mod tests {
         assert_eq!(name(&cache.look("default", T0 + Span::from_ms(2000))), "stale");
         assert_eq!(name(&cache.look("default", T0 + Span::from_ms(3999))), "fresh");
         assert_eq!(name(&cache.look("default", T0 + Span::from_ms(4000))), "stale");
+    }
+
+    #[test]
+    fn a_change_of_ones_own_is_fetched_before_the_next_request() {
+        let mut cache = SnapshotCache::default();
+        cache.replace("default", routing(3), T0);
+        cache.outdate("default", T0 + Span::from_secs(1));
+        cache.outdate("other", T0);
+        assert_eq!(name(&cache.look("default", T0 + Span::from_secs(1))), "old");
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub fn fleet(
     org: &Organisation,
     command: &FleetCommand,
     subject: Subject,
-    then: impl FnOnce(&mut Cx<'_>, FleetAnswer) -> Result<Step, FleetAnswer> + 'static,
+    then: impl FnOnce(&mut Cx<'_>, FleetAnswer) -> Result<Step, Box<FleetAnswer>> + 'static,
 ) -> Step {
     let to = ObjectName::fleet(org.as_str());
     Step::ask(
@@ -109,7 +109,7 @@ pub fn fleet(
             let is_change = super::method(cx) != "GET";
             match answer.map(|answer| then(cx, answer)) {
                 Ok(Ok(step)) => step,
-                Ok(Err(answer)) => subject.refusal(answer).into(),
+                Ok(Err(answer)) => subject.refusal(*answer).into(),
                 Err(unanswered) => subject.unanswered(unanswered, is_change).into(),
             }
         },
@@ -131,12 +131,12 @@ pub fn fields(then: impl FnOnce(&mut Cx<'_>, Fields) -> Result<Step, ApiError> +
 /// no object.
 pub fn server(
     cx: &mut Cx<'_>,
-    admin: &Admin,
-    id: &str,
-    then: impl FnOnce(&mut Cx<'_>) -> Step,
+    admin: Admin,
+    id: String,
+    then: impl FnOnce(Admin, String) -> Step,
 ) -> Step {
-    if verify_instance_id(&cx.shared.config.installation, &admin.org, id) {
-        return then(cx);
+    if verify_instance_id(&cx.shared.config.installation, &admin.org, &id) {
+        return then(admin, id);
     }
-    Subject::server(id).unknown().into()
+    Subject::server(&id).unknown().into()
 }

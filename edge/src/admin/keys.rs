@@ -38,7 +38,7 @@ pub fn list(admin: Admin) -> Step {
                 let body = json!({ "object": "list", "data": data });
                 Ok(Step::Respond(Response::json(200, &body)))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
@@ -58,7 +58,7 @@ pub fn mint(admin: Admin) -> Step {
             subject,
             move |_, answer| match answer {
                 FleetAnswer::Key { record } => Ok(shown_once(201, &record, &key.text)),
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         ))
     })
@@ -91,7 +91,7 @@ pub fn rotate(admin: Admin, id: String) -> Step {
                     cx.shared.keys.forget(org.as_str(), &id);
                     Ok(shown_once(200, &record, &key.text))
                 }
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         ))
     })
@@ -114,7 +114,7 @@ pub fn revoke(admin: Admin, id: String) -> Step {
                 let body = json!({ "id": id, "deleted": true });
                 Ok(Step::Respond(Response::json(200, &body)))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }

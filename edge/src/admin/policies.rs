@@ -32,7 +32,7 @@ pub fn show(admin: Admin) -> Step {
         subject(),
         |_, answer| match answer {
             FleetAnswer::Policy { policy } => Ok(respond(&policy)),
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
@@ -48,7 +48,7 @@ pub fn put(admin: Admin) -> Step {
             FleetAnswer::Policy { policy } => {
                 Ok(store(&admin, &policy, &changes).unwrap_or_else(Step::from))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         };
         Ok(ask::fleet(&org, &FleetCommand::Policy, subject(), then))
     })
@@ -78,7 +78,7 @@ fn store(admin: &Admin, current: &ReliabilityPolicy, changes: &Changes) -> Resul
                 cx.shared.snapshots.outdate(org.as_str(), cx.now);
                 Ok(respond(&policy))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     ))
 }

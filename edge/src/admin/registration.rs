@@ -66,7 +66,7 @@ fn enter(
 
 /// `PUT /admin/register/{id}`.
 pub fn update(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
-    ask::server(cx, &admin.clone(), &id.clone(), move |_| {
+    ask::server(cx, admin, id, move |admin, id| {
         ask::fields(move |cx, fields| {
             let edit = ServerEdit::read(fields)?;
             // A bad address is refused before anybody is asked.
@@ -94,7 +94,7 @@ fn move_server(admin: &Admin, id: String, edit: ServerEdit, endpoint: Option<End
             FleetAnswer::Server { spec, .. } => {
                 Ok(check_moved(cx, owner, id, edit, endpoint, &spec).unwrap_or_else(Step::from))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
@@ -163,7 +163,7 @@ fn kept_key(
 
 /// `DELETE /admin/register/{id}`.
 pub fn deregister(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
-    ask::server(cx, &admin.clone(), &id.clone(), move |_| {
+    ask::server(cx, admin, id, move |admin, id| {
         let command = FleetCommand::Deregister { id: id.clone() };
         let org = admin.org.clone();
         ask::fleet(
@@ -176,7 +176,7 @@ pub fn deregister(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
                     let body = json!({ "registration_id": id, "deleted": true });
                     Ok(Step::Respond(Response::json(200, &body)))
                 }
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         )
     })
@@ -219,7 +219,7 @@ fn changed(
                     Response::json(status, &body),
                 ))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }

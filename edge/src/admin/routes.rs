@@ -27,7 +27,7 @@ pub fn list(admin: Admin) -> Step {
                 let body = json!({ "object": "list", "data": data });
                 Ok(Step::Respond(Response::json(200, &body)))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
@@ -43,7 +43,7 @@ pub fn show(admin: Admin, name: String) -> Step {
             FleetAnswer::Route { route } => {
                 Ok(Step::Respond(Response::json(200, &view(&name, &route))))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
@@ -66,7 +66,7 @@ pub fn put(admin: Admin, name: String) -> Step {
                     cx.shared.snapshots.outdate(org.as_str(), cx.now);
                     Ok(Step::Respond(Response::json(200, &view(&name, &route))))
                 }
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         ))
     })
@@ -86,7 +86,7 @@ pub fn delete(admin: Admin, name: String) -> Step {
                 let body = json!({ "name": name, "deleted": true });
                 Ok(Step::Respond(Response::json(200, &body)))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }

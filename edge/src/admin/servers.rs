@@ -48,14 +48,14 @@ pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
                 });
                 Ok(Step::Respond(Response::json(200, &body)))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }
 
 /// `GET /admin/servers/{id}`.
 pub fn show(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
-    ask::server(cx, &admin.clone(), &id.clone(), move |_| {
+    ask::server(cx, admin, id, move |admin, id| {
         let command = FleetCommand::Server { id: id.clone() };
         let org = admin.org.clone();
         ask::fleet(
@@ -66,7 +66,7 @@ pub fn show(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
                 FleetAnswer::Server { server, .. } => {
                     Ok(describe(ObjectName::instance(org.as_str(), &id), server))
                 }
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         )
     })
@@ -105,7 +105,7 @@ fn describe(instance: ObjectName, server: Box<ServerView>) -> Step {
 
 /// `POST /admin/servers/{id}/health-check`.
 pub fn check(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
-    ask::server(cx, &admin.clone(), &id.clone(), move |_| {
+    ask::server(cx, admin, id, move |admin, id| {
         let instance = ObjectName::instance(admin.org.as_str(), &id);
         let then = move |_: &mut Cx<'_>, view: Result<InstanceView, Unanswered>| match view {
             Ok(view) if view.phase == "unregistered" => Subject::server(&id).unknown().into(),
@@ -131,7 +131,7 @@ pub fn check(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
 
 /// `POST /admin/servers/{id}/drain` and `…/resume`. Running requests finish.
 pub fn set_draining(cx: &mut Cx<'_>, admin: Admin, id: String, draining: bool) -> Step {
-    ask::server(cx, &admin.clone(), &id.clone(), move |_| {
+    ask::server(cx, admin, id, move |admin, id| {
         let command = FleetCommand::SetDraining {
             id: id.clone(),
             draining,
@@ -147,7 +147,7 @@ pub fn set_draining(cx: &mut Cx<'_>, admin: Admin, id: String, draining: bool) -
                     let instance = ObjectName::instance(org.as_str(), &id);
                     Ok(tell(instance, draining, server))
                 }
-                other => Err(other),
+                other => Err(Box::new(other)),
             },
         )
     })

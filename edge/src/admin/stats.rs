@@ -32,7 +32,7 @@ pub fn show(admin: Admin) -> Step {
                     "totals": totals(&stats.totals),
                 }),
             ))),
-            other => Err(other),
+            other => Err(Box::new(other)),
         },
     )
 }

@@ -1,0 +1,16 @@
+//! The admin routes, driven through the gateway as a host would: requests in, effects out, results back.
+//! The registry and the journal are the real objects on SQLite; a server's own object and the servers
+//! themselves follow a script.
+
+mod world;
+
+mod access;
+mod bad_bodies;
+mod bad_urls;
+mod changes;
+mod failed_checks;
+mod keys;
+mod policies;
+mod registration;
+mod routes;
+mod servers;

@@ -1,0 +1,362 @@
+//! A gateway, its objects and the model servers outside, in one process.
+//!
+//! Invariant of every exchange: exactly one answer, with its id; no secret in it, nor in any effect but
+//! the bearer of a probe.
+
+use serde_json::{Value, json};
+use tidegate_domain::time::{Span, Timestamp};
+use tidegate_durable::bindings::fleet::{ServerStatus, SnapshotAnswer};
+use tidegate_durable::bindings::{ObjectKind, ObjectName};
+use tidegate_durable::driver::{Driver, Host, Object};
+use tidegate_durable::fleet_do::Fleet;
+use tidegate_durable::journal_do::Journal;
+use tidegate_durable::testkit::{Seeded, Store};
+use tidegate_durable::turn::{Effect as ObjectEffect, Reply, Turn};
+use tidegate_edge::effect::{CallOutcome, Effect, ProbeOutcome};
+use tidegate_edge::gateway::{Config, Gateway};
+use tidegate_edge::request::Head;
+use tidegate_vault::{Installation, Keyring, Secret};
+
+pub const INSTALLATION: &str = "installation-0123456789abcdef-xyz";
+pub const ADMIN_KEY: &str = "admin-key-0123456789";
+pub const SERVER_KEY: &str = "sk-upstream-very-secret";
+pub const OTHER_KEY: &str = "sk-upstream-second-secret";
+/// 2026-11-21 10:00:00 UTC.
+pub const START: Timestamp = Timestamp::from_ms(1_795_255_200_000);
+pub const URL: &str = "https://gpu.example.com:8000/v1";
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The error's code, parameter and status.
+    pub fn error(&self) -> (u16, &str, Option<&str>) {
+        let error = &self.body["error"];
+        assert!(error["type"].is_string(), "not an error: {}", self.body);
+        (
+            self.status,
+            error["code"].as_str().unwrap(),
+            error["param"].as_str(),
+        )
+    }
+
+    pub fn message(&self) -> &str {
+        self.body["error"]["message"].as_str().unwrap()
+    }
+
+    pub fn text(&self, field: &str) -> &str {
+        self.body[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text `{field}` in {}", self.body))
+    }
+}
+
+/// One object on SQLite.
+struct Kept<O> {
+    store: Store,
+    entropy: Seeded,
+    driver: Driver<O>,
+}
+
+impl<O: Object> Kept<O> {
+    fn open(name: ObjectName, now: Timestamp) -> Self {
+        let (store, entropy) = (Store::new(), Seeded::new(11));
+        let host = Host {
+            sql: &store,
+            entropy: &entropy,
+            now,
+        };
+        let driver = Driver::open(&host, name).unwrap();
+        Self {
+            store,
+            entropy,
+            driver,
+        }
+    }
+
+    fn call(&mut self, now: Timestamp, message: &str) -> Turn {
+        let host = Host {
+            sql: &self.store,
+            entropy: &self.entropy,
+            now,
+        };
+        self.driver.call(&host, message).unwrap()
+    }
+}
+
+type Script = Box<dyn FnMut(&ObjectName, &Value) -> Option<CallOutcome>>;
+
+pub struct World {
+    pub gateway: Gateway,
+    pub now: Timestamp,
+    /// Objects asked by the last request, with their messages.
+    pub asked: Vec<(String, Value)>,
+    /// Probes of the last request: URL and bearer.
+    pub probed: Vec<(String, Option<String>)>,
+    /// How the next probes end.
+    pub probe: ProbeOutcome,
+    /// Answers in the place of objects.
+    pub script: Script,
+    fleet: Kept<Fleet>,
+    journal: Kept<Journal>,
+    org: &'static str,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::of_org("default")
+    }
+
+    pub fn of_org(org: &'static str) -> Self {
+        let installation = Installation::derive(INSTALLATION.as_bytes()).unwrap();
+        let keyring = Keyring::new(installation.wrapping_key().clone(), None);
+        let config = Config {
+            installation,
+            keyring,
+            admin_key: Some(Secret::from(ADMIN_KEY)),
+            gate: Default::default(),
+        };
+        Self {
+            gateway: Gateway::new(config, Box::new(Seeded::new(3))),
+            now: START,
+            asked: Vec::new(),
+            probed: Vec::new(),
+            probe: models(&["tiny"]),
+            script: Box::new(|_, _| None),
+            fleet: Kept::open(ObjectName::fleet(org), START),
+            journal: Kept::open(ObjectName::journal(org, "2026-11-21"), START),
+            org,
+        }
+    }
+
+    /// A request with the admin key.
+    pub fn admin(&mut self, method: &str, path: &str, body: Value) -> Answer {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.raw(
+            method,
+            path,
+            &[("x-api-key", ADMIN_KEY), ("x-tidegate-org", self.org)],
+            text.as_bytes(),
+        )
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.admin("GET", path, Value::Null)
+    }
+
+    pub fn raw(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let head = Head {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.collect(),
+        };
+        self.asked.clear();
+        self.probed.clear();
+        let (id, effects) = self.gateway.begin(self.now, head);
+        let mut todo: std::collections::VecDeque<Effect> = effects.into();
+        let mut answer = None;
+        let mut is_done = false;
+        while let Some(effect) = todo.pop_front() {
+            guard(&effect);
+            let more = match effect {
+                Effect::ReadBody { limit } => {
+                    let body = (body.len() <= limit).then(|| body.to_vec());
+                    self.gateway.body(id, self.now, body)
+                }
+                Effect::Ask {
+                    call, to, message, ..
+                } => {
+                    let outcome = self.ask(&to, &message);
+                    self.gateway.answered(id, self.now, call, outcome)
+                }
+                Effect::Probe {
+                    call, url, bearer, ..
+                } => {
+                    self.probed.push((url, bearer));
+                    self.gateway.probed(id, self.now, call, self.probe.clone())
+                }
+                Effect::Respond {
+                    status,
+                    headers,
+                    body,
+                } => {
+                    let body = body.expect("a whole answer");
+                    let body = serde_json::from_str(&body).expect("an answer in JSON");
+                    let again = answer.replace(Answer {
+                        status,
+                        headers,
+                        body,
+                    });
+                    assert!(again.is_none(), "answered twice");
+                    Vec::new()
+                }
+                Effect::Done => {
+                    is_done = true;
+                    self.gateway.forget(id);
+                    Vec::new()
+                }
+                other => panic!("an admin route has no business with {other:?}"),
+            };
+            todo.extend(more);
+        }
+        assert!(
+            is_done && self.gateway.open_exchanges() == 0,
+            "an exchange stays open"
+        );
+        let answer = answer.expect("an answer");
+        assert!(answer.header("x-request-id").is_some());
+        answer
+    }
+
+    fn ask(&mut self, to: &ObjectName, message: &str) -> CallOutcome {
+        let read: Value = serde_json::from_str(message).unwrap();
+        self.asked.push((to.to_string(), read.clone()));
+        if let Some(outcome) = (self.script)(to, &read) {
+            return outcome;
+        }
+        let (now, own) = (self.now, to.org() == Some(self.org));
+        match to.kind() {
+            ObjectKind::Fleet if own => {
+                let turn = self.fleet.call(now, message);
+                for effect in &turn.effects {
+                    self.deliver(effect);
+                }
+                answered(turn)
+            }
+            ObjectKind::Journal if own => answered(self.journal.call(now, message)),
+            ObjectKind::Instance => CallOutcome::Answered("{}".to_owned()),
+            _ => panic!("nobody should ask {to}"),
+        }
+    }
+
+    /// The registry reports to the journal; what it tells servers is not looked at here.
+    fn deliver(&mut self, effect: &ObjectEffect) {
+        if let ObjectEffect::Send { to, message, .. } = effect
+            && to.kind() == ObjectKind::Journal
+        {
+            self.journal.call(self.now, message);
+        }
+    }
+
+    /// What the fleet was asked, in order.
+    pub fn commands(&self) -> Vec<&str> {
+        self.asked
+            .iter()
+            .filter_map(|(_, message)| message["command"].as_str())
+            .collect()
+    }
+
+    /// The message with this command.
+    pub fn told(&self, command: &str) -> &Value {
+        let found = self
+            .asked
+            .iter()
+            .find(|(_, message)| message["command"] == command);
+        &found
+            .unwrap_or_else(|| panic!("`{command}` is not among {:?}", self.commands()))
+            .1
+    }
+
+    /// Registers a server and returns its id.
+    pub fn register(&mut self, more: Value) -> String {
+        let mut body = json!({ "model_name": "tiny", "endpoint_url": URL });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let answer = self.admin("POST", "/admin/register", body);
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.text("registration_id").to_owned()
+    }
+
+    /// A server's object tells the registry what it now is.
+    pub fn announce(&mut self, id: &str, status: ServerStatus) {
+        let message = json!({
+            "command": "announce", "event_id": format!("{id}/1"), "instance": id,
+            "status": status, "sequence": 1,
+        });
+        self.fleet.call(self.now, &message.to_string());
+    }
+
+    /// The routing snapshot as isolates get it.
+    pub fn snapshot(&mut self) -> tidegate_durable::bindings::fleet::Snapshot {
+        let message = json!({ "command": "snapshot", "known_version": 0 }).to_string();
+        let CallOutcome::Answered(text) = answered(self.fleet.call(self.now, &message)) else {
+            panic!("no snapshot");
+        };
+        match serde_json::from_str(&text).unwrap() {
+            SnapshotAnswer::Fresh { snapshot } => snapshot,
+            SnapshotAnswer::Unchanged => panic!("nothing is known yet"),
+        }
+    }
+
+    pub fn wait(&mut self, span: Span) {
+        self.now = self.now + span;
+    }
+
+    /// Every question to this class of objects stays unanswered.
+    pub fn silence(&mut self, kind: ObjectKind) {
+        let lost = CallOutcome::Failed("timed out".to_owned());
+        self.script = Box::new(move |to, _| (to.kind() == kind).then(|| lost.clone()));
+    }
+}
+
+fn answered(turn: Turn) -> CallOutcome {
+    match turn.reply {
+        Some(Reply::Now(reply)) => CallOutcome::Answered(reply),
+        other => panic!("no answer at once: {other:?}"),
+    }
+}
+
+/// No secret in any effect but the bearer of a probe.
+fn guard(effect: &Effect) {
+    let seen = match effect {
+        Effect::Probe { url, .. } => url.clone(),
+        other => format!("{other:?} {}", serde_json::to_string(other).unwrap()),
+    };
+    for secret in [INSTALLATION, ADMIN_KEY, SERVER_KEY, OTHER_KEY] {
+        assert!(!seen.contains(secret), "a secret got into {seen}");
+    }
+}
+
+/// A server that lists these models.
+pub fn models(ids: &[&str]) -> ProbeOutcome {
+    let data: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({ "id": id, "object": "model" }))
+        .collect();
+    probed(200, &json!({ "object": "list", "data": data }).to_string())
+}
+
+/// A server that answers so.
+pub fn probed(status: u16, body: &str) -> ProbeOutcome {
+    ProbeOutcome::Answered {
+        status,
+        body: body.to_owned(),
+        latency_ms: 7,
+    }
+}
