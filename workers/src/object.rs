@@ -14,7 +14,7 @@ use tidegate_durable::journal_do::Journal;
 use tidegate_durable::key_do::Key;
 use tidegate_durable::model_do::Model;
 use tidegate_durable::ports::StoreError;
-use tidegate_durable::turn::Turn;
+use tidegate_durable::turn::{EffectId, Outcome, Turn};
 use wasm_bindgen::prelude::*;
 
 use crate::entropy::PlatformEntropy;
@@ -57,6 +57,14 @@ impl ObjectHandle {
     /// When the turn must be rolled back.
     pub fn alarm(&mut self, now_ms: f64) -> Result<String, JsError> {
         encoded(self.driver.alarm(&host(&self.sql, now_ms)))
+    }
+
+    /// The moment that the object asked for with `Effect::Soon` has come.
+    ///
+    /// # Errors
+    /// When the turn must be rolled back.
+    pub fn soon(&mut self, now_ms: f64) -> Result<String, JsError> {
+        encoded(self.driver.soon(&host(&self.sql, now_ms)))
     }
 
     /// An effect ended; `outcome` is an [`tidegate_durable::turn::Outcome`] as JSON.
@@ -107,12 +115,8 @@ fn open(host: &Host<'_>, name: ObjectName) -> Result<Box<dyn Drive>, StoreError>
 trait Drive {
     fn call(&mut self, host: &Host<'_>, message: &str) -> Result<Turn, TurnError>;
     fn alarm(&mut self, host: &Host<'_>) -> Result<Turn, TurnError>;
-    fn done(
-        &mut self,
-        host: &Host<'_>,
-        id: tidegate_durable::turn::EffectId,
-        outcome: tidegate_durable::turn::Outcome,
-    ) -> Result<Turn, TurnError>;
+    fn soon(&mut self, host: &Host<'_>) -> Result<Turn, TurnError>;
+    fn done(&mut self, host: &Host<'_>, id: EffectId, outcome: Outcome) -> Result<Turn, TurnError>;
 }
 
 impl<O: Object> Drive for Driver<O> {
@@ -124,12 +128,11 @@ impl<O: Object> Drive for Driver<O> {
         Self::alarm(self, host)
     }
 
-    fn done(
-        &mut self,
-        host: &Host<'_>,
-        id: tidegate_durable::turn::EffectId,
-        outcome: tidegate_durable::turn::Outcome,
-    ) -> Result<Turn, TurnError> {
+    fn soon(&mut self, host: &Host<'_>) -> Result<Turn, TurnError> {
+        Self::soon(self, host)
+    }
+
+    fn done(&mut self, host: &Host<'_>, id: EffectId, outcome: Outcome) -> Result<Turn, TurnError> {
         Self::done(self, host, id, outcome)
     }
 }
