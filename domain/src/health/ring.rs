@@ -84,6 +84,12 @@ impl Ring {
         self.results.back()
     }
 
+    /// How many of the newest results in a row went this way.
+    pub fn run(&self, ok: bool) -> u32 {
+        let run = self.results.iter().rev().take_while(|r| r.ok == ok);
+        u32::try_from(run.count()).unwrap_or(u32::MAX)
+    }
+
     /// The share that succeeded, in thousandths; `None` before the first check.
     pub fn success_permille(&self) -> Option<u32> {
         let good = self.results.iter().filter(|r| r.ok).count();

@@ -141,3 +141,20 @@ fn the_ring_keeps_a_hundred_and_knows_rate_and_mean() {
     assert_eq!(ring.mean_latency_ms(), Some(20));
     assert_eq!(Ring::restore(ring.iter().copied()), ring);
 }
+
+#[test]
+fn a_run_of_failures_goes_on_over_restarts() {
+    let mut ring = Ring::default();
+    let mut shifts = Vec::new();
+    for checked in [GOOD, BAD, BAD, BAD] {
+        // Each check finds the host restarted.
+        let mut health = health();
+        health.restore_ring(ring.clone());
+        shifts.push(check(&mut health, at(0), checked));
+        ring = health.ring().clone();
+    }
+    let out = HealthShift::Out {
+        reason: CheckFault::Timeout,
+    };
+    assert_eq!(shifts, [None, None, None, Some(out)]);
+}

@@ -5,7 +5,7 @@ use tidegate_domain::instance::{self as machine, AskKind, AskMode, Denied, Event
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::{Span, Timestamp};
 
-use super::{Heard, Instance};
+use super::Instance;
 use crate::bindings::instance::{
     Ask, AskAnswer, AskKind as AskKindWire, AskMode as AskModeWire, DeniedWire, FailureWire,
     OutcomeWire, Settled as SettledWire, Turnover,
@@ -29,14 +29,10 @@ impl Instance {
         for request in turnover.renewed {
             self.hear(cx, Event::Renewed(RequestId::new(request)), None)?;
         }
-        let reply = match turnover.ask {
-            Some(ask) => self.ask(cx, &ask)?,
-            None => Reply::Now(encode("answer", &AskAnswer::Noted)?),
-        };
-        if self.behind.is_due(cx.now) {
-            self.behind.flush(cx, self.machine.as_ref())?;
+        match turnover.ask {
+            Some(ask) => self.ask(cx, &ask),
+            None => Ok(Reply::Now(encode("answer", &AskAnswer::Noted)?)),
         }
-        Ok(reply)
     }
 
     fn ask(&mut self, cx: &mut Cx<'_>, ask: &Ask) -> Result<Reply, TurnError> {
@@ -49,6 +45,10 @@ impl Instance {
         }
         self.learn_policy(cx, ask.policy_version)?;
         let request = RequestId::new(ask.request.as_str());
+        if self.polls.contains_key(&request) {
+            // If its time in the queue is up, that is the earlier poll's answer and not this one's.
+            self.hear(cx, Event::Tick, None)?;
+        }
         let answer = self.hear(cx, Event::Asked(ask_event(ask)), Some(&request))?;
         if let Some(answer) = answer {
             return Ok(Reply::Now(encode("answer", &answer)?));
@@ -61,13 +61,29 @@ impl Instance {
         Ok(Reply::Later(ticket))
     }
 
+    /// Whoever waits is told to go elsewhere: the queue it waits in ends.
+    pub(super) fn send_away(
+        &mut self,
+        cx: &mut Cx<'_>,
+        denied: &DeniedWire,
+    ) -> Result<(), StoreError> {
+        for ticket in std::mem::take(&mut self.polls).into_values() {
+            let answer = AskAnswer::Denied {
+                denied: denied.clone(),
+                retry_after_ms: None,
+            };
+            resolve(cx, ticket, &answer)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn answer(
         &mut self,
         cx: &mut Cx<'_>,
         request: RequestId,
         answer: machine::Answer,
         asker: Option<&RequestId>,
-        heard: &mut Heard,
+        answered: &mut Option<AskAnswer>,
     ) -> Result<(), StoreError> {
         let answer = match answer {
             machine::Answer::Queued { .. } => return Ok(()),
@@ -80,7 +96,7 @@ impl Instance {
             },
         };
         if asker == Some(&request) {
-            heard.answer = Some(answer);
+            *answered = Some(answer);
         } else if let Some(ticket) = self.polls.remove(&request) {
             resolve(cx, ticket, &answer)?;
         }

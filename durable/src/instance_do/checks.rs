@@ -1,6 +1,6 @@
 //! Health checks: sent as an effect, judged here, remembered by the machine.
 
-use tidegate_domain::health::{Check, CheckFault, CheckId, CheckResult, Checked, Ring};
+use tidegate_domain::health::{Check, CheckFault, CheckResult, Checked, Ring};
 use tidegate_domain::instance::Event;
 use tidegate_domain::time::{Span, Timestamp};
 
@@ -15,7 +15,8 @@ impl Instance {
             return;
         };
         let id = memory_effect(cx.fresh_id());
-        self.checks_out.insert(id, check.id);
+        // One that was out until now is lost; its result means nothing any more.
+        self.check_out = Some((id, check));
         let org = cx.name.org().unwrap_or_default().to_owned();
         let record = format!("server/{}", cx.name.tail().unwrap_or_default());
         cx.effect(Effect::Get {
@@ -45,29 +46,54 @@ impl Instance {
     pub(super) fn check_finished(
         &mut self,
         cx: &mut Cx<'_>,
-        check: CheckId,
+        check: Check,
         outcome: &Outcome,
     ) -> Result<(), TurnError> {
-        let result = judge(outcome);
-        self.hear(cx, Event::CheckFinished { check, result }, None)?;
-        self.behind.figures_changed();
-        if self.behind.figures_due(cx.now) {
-            self.behind.flush_figures(cx, self.machine.as_ref())?;
+        let result = judge(outcome, cx.now >= check.deadline);
+        let before = self.last_check();
+        let event = Event::CheckFinished {
+            check: check.id,
+            result,
+        };
+        self.hear(cx, event, None)?;
+        if let Some(machine) = &self.machine
+            && (is_news(before, self.last_check()) || self.behind.is_ring_due(cx.now))
+        {
+            self.behind.write_figures(cx, machine)?;
         }
         self.report(cx)?;
+        self.resolve_checks(cx)
+    }
+
+    /// Everyone who waited for a check sees the server as it now is.
+    pub(super) fn resolve_checks(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
+        if self.check_polls.is_empty() {
+            return Ok(());
+        }
         let view = encode("view", &self.view(cx.now))?;
         for ticket in std::mem::take(&mut self.check_polls) {
-            cx.effect(Effect::Resolve {
-                ticket,
-                reply: view.clone(),
-            });
+            let reply = view.clone();
+            cx.effect(Effect::Resolve { ticket, reply });
         }
         Ok(())
     }
+
+    /// How the last check went, and whether the server is in rotation.
+    fn last_check(&self) -> Option<(bool, bool)> {
+        let health = self.machine.as_ref()?.health();
+        let last = health.ring().last()?;
+        Some((last.ok, health.is_healthy()))
+    }
+}
+
+/// Whether a check must be stored at once. The object leaves memory between two checks when nobody asks
+/// it, so a run of failures would begin anew with each; one that confirms what is known may wait.
+fn is_news(before: Option<(bool, bool)>, after: Option<(bool, bool)>) -> bool {
+    before != after || after.is_some_and(|(went_well, is_healthy)| went_well != is_healthy)
 }
 
 /// A server is well when it lists its models. What it lists is not compared: aliases differ.
-fn judge(outcome: &Outcome) -> Checked {
+fn judge(outcome: &Outcome, is_late: bool) -> Checked {
     match outcome {
         Outcome::Fetched {
             status,
@@ -85,18 +111,15 @@ fn judge(outcome: &Outcome) -> Checked {
                 fault,
             }
         }
-        Outcome::Failed { reason } => {
-            let timed_out = reason.contains("time");
-            let fault = if timed_out {
+        // Told by the clock and not by the host's words.
+        Outcome::Failed { .. } => Checked {
+            latency: Span::ZERO,
+            fault: Some(if is_late {
                 CheckFault::Timeout
             } else {
                 CheckFault::Transport
-            };
-            Checked {
-                latency: Span::ZERO,
-                fault: Some(fault),
-            }
-        }
+            }),
+        },
         Outcome::Delivered { .. } => Checked {
             latency: Span::ZERO,
             fault: Some(CheckFault::InvalidAnswer),

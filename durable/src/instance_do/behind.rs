@@ -1,0 +1,156 @@
+//! Rows that lag behind the machine: leases by a second, totals by ten, the check ring by ten minutes.
+//!
+//! Invariant: what lags has a turn coming ([`Effect::Soon`]), so it lags no longer than said here while
+//! the object stays in memory. A request that comes and goes between two such turns costs no row.
+
+use std::collections::BTreeSet;
+
+use tidegate_domain::health::Ring;
+use tidegate_domain::ids::RequestId;
+use tidegate_domain::instance as machine;
+use tidegate_domain::time::{Span, Timestamp};
+
+use crate::driver::{Cx, encode};
+use crate::ports::{StoreError, Value};
+use crate::records::instance::{FiguresRow, LeaseColumn};
+use crate::turn::Effect;
+
+/// How long the change of a lease waits for others, which are then written with it.
+const LEASES_WAIT: Span = Span::from_secs(1);
+/// The same for totals and averages. An object that nobody asks leaves memory after about as long.
+const TOTALS_WAIT: Span = Span::from_secs(10);
+/// Ended requests with which totals wait no longer than for the next turn that writes.
+const TOTALS_BATCH: u32 = 100;
+/// The check ring alone is not worth a row more often than this.
+const RING_EVERY: Span = Span::from_secs(600);
+
+/// What lags, and since when.
+#[derive(Default)]
+pub(super) struct WriteBehind {
+    /// Requests that have a row.
+    stored: BTreeSet<RequestId>,
+    touched: BTreeSet<RequestId>,
+    touched_since: Option<Timestamp>,
+    ended: u32,
+    ended_since: Option<Timestamp>,
+    /// The newest check that is stored.
+    ring_at: Option<Timestamp>,
+    /// The turns that come.
+    turns: BTreeSet<Timestamp>,
+}
+
+impl WriteBehind {
+    /// Nothing lags behind these rows.
+    pub(super) fn new(stored: BTreeSet<RequestId>, ring: Option<&Ring>) -> Self {
+        Self {
+            stored,
+            ring_at: ring.and_then(Ring::last).map(|check| check.at),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn granted(&mut self, now: Timestamp, request: RequestId) {
+        self.touched_since.get_or_insert(now);
+        self.touched.insert(request);
+    }
+
+    pub(super) fn ended(&mut self, now: Timestamp, request: RequestId) {
+        self.ended = self.ended.saturating_add(1);
+        self.ended_since.get_or_insert(now);
+        self.granted(now, request);
+    }
+
+    /// Whether the ring in memory has checks worth a row.
+    pub(super) fn is_ring_due(&self, now: Timestamp) -> bool {
+        self.ring_at
+            .is_none_or(|stored| stored > now || now.since(stored) >= RING_EVERY)
+    }
+
+    /// One of the turns has come.
+    pub(super) fn turn_came(&mut self) {
+        self.turns.pop_first();
+    }
+
+    /// Writes what has waited long enough.
+    pub(super) fn catch_up(
+        &mut self,
+        cx: &mut Cx<'_>,
+        machine: &machine::Instance,
+    ) -> Result<(), StoreError> {
+        // All of them, also those touched just now: another turn would cost more than they do.
+        self.touched_since = None;
+        for request in std::mem::take(&mut self.touched) {
+            self.write_lease(cx, machine, request)?;
+        }
+        let is_full = self.ended >= TOTALS_BATCH;
+        let has_waited = |since| since > cx.now || cx.now.since(since) >= TOTALS_WAIT;
+        if is_full || self.ended_since.is_some_and(has_waited) {
+            self.write_figures(cx, machine)?;
+        }
+        Ok(())
+    }
+
+    fn write_lease(
+        &mut self,
+        cx: &mut Cx<'_>,
+        machine: &machine::Instance,
+        request: RequestId,
+    ) -> Result<(), StoreError> {
+        match machine.lease(&request) {
+            Some(lease) => {
+                let json = encode("lease", &LeaseColumn::from_domain(lease))?;
+                cx.sql.exec(
+                    "INSERT OR REPLACE INTO leases (request, json) VALUES (?, ?)",
+                    &[Value::from(request.as_str()), Value::from(json)],
+                )?;
+                self.stored.insert(request);
+            }
+            None if self.stored.remove(&request) => {
+                cx.sql.exec(
+                    "DELETE FROM leases WHERE request = ?",
+                    &[Value::from(request.as_str())],
+                )?;
+            }
+            // It came and went.
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Writes totals, averages and the ring now.
+    pub(super) fn write_figures(
+        &mut self,
+        cx: &mut Cx<'_>,
+        machine: &machine::Instance,
+    ) -> Result<(), StoreError> {
+        let ring = machine.health().ring();
+        let json = encode("figures", &FiguresRow::from_domain(machine.figures(), ring))?;
+        cx.sql.exec(
+            "INSERT OR REPLACE INTO figures (id, json) VALUES (1, ?)",
+            &[Value::from(json)],
+        )?;
+        self.ended = 0;
+        self.ended_since = None;
+        self.ring_at = ring.last().map(|check| check.at);
+        Ok(())
+    }
+
+    /// Sees to it that a turn comes for what lags.
+    pub(super) fn schedule(&mut self, cx: &mut Cx<'_>) {
+        let leases = self.touched_since.map(|since| since + LEASES_WAIT);
+        let totals = self.ended_since.map(|since| since + TOTALS_WAIT);
+        let Some(due) = leases.into_iter().chain(totals).min() else {
+            return;
+        };
+        // One that is late by as much as this will not come any more.
+        self.turns = self.turns.split_off(&(cx.now - TOTALS_WAIT));
+        if self.turns.first().is_some_and(|turn| *turn <= due) {
+            return;
+        }
+        self.turns.insert(due);
+        // A clock that jumped back must not keep the object in memory for the length of the jump.
+        let after = cx.now.until(due).min(TOTALS_WAIT);
+        let after_ms = u64::try_from(after.as_ms()).unwrap_or_default();
+        cx.effect(Effect::Soon { after_ms });
+    }
+}
