@@ -12,7 +12,9 @@ use tidegate_wire_openai::{
 
 use crate::effect::BodyEnd;
 
-/// Error bodies longer than this say nothing more; plain answers to streaming requests may be longer.
+/// Held of an answer that the client does not see yet: an error body, a plain answer to a streaming
+/// request, what a stream sends before its first token. None of them is honestly longer, and an isolate
+/// holds hundreds.
 const MAX_COLLECTED: usize = 4 << 20;
 
 /// One attempt.
@@ -127,6 +129,10 @@ impl Attempt {
                     }
                     Step::Hold => Passed::Nothing,
                 };
+                if !committed && self.held.len() > MAX_COLLECTED {
+                    self.held = Vec::new();
+                    return (Passed::Nothing, Standing::Over(failure(FailureKind::InvalidAnswer)));
+                }
                 (passed, standing)
             }
             Reading::Collect(body) => {
@@ -207,14 +213,16 @@ impl Attempt {
     }
 
     fn judge_error(&mut self, status: u16, envelope: ErrorEnvelope, client_fault: bool) -> Outcome {
+        // A server that refuses the gateway's own key is of no use to any client.
+        let refuses_gateway = matches!(self.status, 401 | 403 | 407);
         let outcome = if client_fault {
             Outcome::ClientError(status)
         } else if matches!(self.status, 429 | 503) {
-            Outcome::Backpressure { status: self.status, retry_after: self.retry_after }
-        } else if (400..500).contains(&self.status) && !matches!(self.status, 401 | 403) {
+            // Whose quota it was is no business of the client's, who gets the gateway's own words.
+            return Outcome::Backpressure { status: self.status, retry_after: self.retry_after };
+        } else if (400..500).contains(&self.status) && !refuses_gateway {
             Outcome::ClientError(status)
-        } else if self.status >= 500 || matches!(self.status, 401 | 403) {
-            // A server that refuses the gateway's own key is of no use to any client.
+        } else if self.status >= 500 || refuses_gateway {
             failure(FailureKind::Http5xx(self.status))
         } else {
             failure(FailureKind::InvalidAnswer)
@@ -224,13 +232,41 @@ impl Attempt {
     }
 }
 
-/// The error of a stream that ended before anything was sent, read back from its error event.
-pub fn error_event(held: &[u8]) -> Option<(u16, ErrorEnvelope)> {
-    let text = std::str::from_utf8(held).ok()?;
-    let payload = text.rsplit("data: ").next()?.trim_end();
-    match read_answer(Endpoint::Chat, 502, Some("application/json"), payload.as_bytes()) {
-        Answer::Error { status, envelope, .. } => Some((status, envelope)),
-        Answer::Pass { .. } => None,
+/// The error of a stream that ended before anything was sent, read back from its last event: the
+/// reader wrote it, in one line. The status is what its code or type stands for, and one of the client's
+/// when the fault is.
+pub fn error_event(held: &[u8], client_fault: bool) -> Option<(u16, ErrorEnvelope)> {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        error: Told,
+    }
+    #[derive(serde::Deserialize)]
+    struct Told {
+        message: String,
+        r#type: String,
+        param: Option<String>,
+        code: Option<String>,
+    }
+    let line = std::str::from_utf8(held).ok()?.trim_end().rsplit('\n').next()?;
+    let Event { error } = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
+    let coded = ErrorCode::ALL.into_iter().find(|code| Some(code.as_str()) == error.code.as_deref());
+    let status = coded.map_or_else(|| status_of(&error.r#type), ErrorCode::status);
+    let envelope = ErrorEnvelope {
+        message: error.message,
+        kind: error.r#type.into(),
+        param: error.param.map(Into::into),
+        code: error.code.map(Into::into),
+    };
+    Some((if client_fault && status >= 500 { 400 } else { status }, envelope))
+}
+
+/// The other way round than `kind_for_status`.
+fn status_of(kind: &str) -> u16 {
+    match kind {
+        "invalid_request_error" => 400,
+        "rate_limit_error" => 429,
+        // Also where a server speaks of keys: the client's own was fine.
+        _ => 502,
     }
 }
 

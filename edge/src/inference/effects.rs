@@ -31,6 +31,9 @@ impl Inference {
         for effect in effects {
             self.run_one(cx, effect);
         }
+        if let Some(ms) = self.flush_within.take() {
+            cx.effects.push(Effect::FlushAfter { ms });
+        }
         self.arm(cx);
     }
 
@@ -80,7 +83,7 @@ impl Inference {
     fn ask(&mut self, cx: &mut Cx<'_>, slot: usize, purpose: Purpose, manner: Manner, deadline: Timestamp) {
         let Some(instance) = self.instance(slot) else { return };
         let mut turnover = cx.shared.outbox.board(&instance);
-        let riding = turnover.settled.clone();
+        let riding = turnover.clone();
         turnover.ask = Some(Ask {
             request: cx.request_id.to_owned(),
             priority: self.caller.key.priority,
@@ -111,7 +114,12 @@ impl Inference {
             cx.shared.outbox.cancel(&instance, cx.request_id);
         }
         self.leased.retain(|leased| *leased != slot);
-        cx.effects.push(Effect::FlushAfter { ms: 0 });
+        self.flush(0);
+    }
+
+    /// What is in the outbox leaves within `ms`, if it finds no ride before.
+    fn flush(&mut self, ms: u64) {
+        self.flush_within = Some(self.flush_within.map_or(ms, |set| set.min(ms)));
     }
 
     fn wait(&mut self, cx: &mut Cx<'_>, deadline: Timestamp) {
@@ -143,9 +151,11 @@ impl Inference {
             .head
             .headers
             .iter()
-            .filter(|(name, _)| name != "x-request-id" && reaches_server(name, connection))
+            .filter(|(name, _)| name != "content-type" && reaches_server(name, connection))
             .cloned()
             .collect();
+        // Clients that name another type, or none, sent JSON all the same: it was read as such.
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
         headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
         if let Some(key) = server.api_key.as_ref().and_then(|key| key.expose_str()) {
             headers.push(("authorization".to_owned(), format!("Bearer {key}")));
@@ -167,6 +177,8 @@ impl Inference {
 
     fn commit(&mut self, cx: &mut Cx<'_>, number: usize) {
         self.committed = Some(number);
+        // No other server will be sent it; a stream may run for half an hour.
+        self.body = Vec::new();
         let server_id = self.attempts.get(number).and_then(|attempt| self.instance(attempt.slot));
         let limits = self.rate_headers();
         let Some(attempt) = self.attempts.get_mut(number) else { return };
@@ -178,10 +190,13 @@ impl Inference {
         let mut headers = std::mem::take(&mut attempt.response_headers);
         let held = std::mem::take(&mut attempt.held);
         let stream = self.peek.stream;
-        headers.retain(|(name, _)| !stream || (name != "content-type" && name != "cache-control"));
+        headers.retain(|(name, _)| name != "content-type" && (!stream || name != "cache-control"));
         if stream {
             headers.push(("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()));
             headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+        } else {
+            // Whatever the server called it: SDKs parse by this, and it was found to be JSON.
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
         headers.extend(limits);
         headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
@@ -218,10 +233,12 @@ impl Inference {
         }
         let server = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index));
         if let Some(server) = server {
-            // A plain answer speaks when it is whole. An attempt that was given up counts with the time
-            // it took, which its first token would have exceeded.
-            let spoke = first_token.or_else(|| (outcome != Outcome::ClientLeft).then_some(duration));
-            if let Some(spoke) = spoke {
+            // A plain answer speaks when it is whole. One that was given up for its silence counts with the
+            // time it took, which its first token would have exceeded. A server that fails fast, or that
+            // refuses, says nothing about how fast it answers: it must not look quick.
+            let timed_out = outcome == Outcome::Failure { kind: FailureKind::Timeout };
+            let whole = (outcome == Outcome::Success || timed_out).then_some(duration);
+            if let Some(spoke) = first_token.or(whole) {
                 cx.shared.board.note_first_token(server.id(), spoke);
             }
             if outcome == Outcome::Success {
@@ -240,6 +257,8 @@ impl Inference {
                 completion_tokens: tokens.1,
             },
         );
+        // The request may go on for long; its slot here is free now.
+        self.flush(RIDE_MS);
     }
 
     fn fail(&mut self, cx: &mut Cx<'_>, failure: &Failure) {
@@ -261,7 +280,7 @@ impl Inference {
         }
         // What the last server said is worth more to the client than that it failed.
         let said = self.attempts.iter_mut().rev().find_map(|attempt| attempt.error.take());
-        let reasons = match self.refusals.last() {
+        let reasons = match &self.refusal {
             Some(reason) => format!(": {reason}"),
             None => String::new(),
         };
@@ -325,8 +344,16 @@ impl Inference {
             tell(cx, ObjectName::key(&self.org, &self.caller.key.id), &message);
         }
         cx.effects.push(Effect::Log { line: self.log_line(cx) });
-        let ms = if self.pressed { 0 } else { RIDE_MS };
-        cx.effects.push(Effect::FlushAfter { ms });
+        // Nobody will hear whether calls that are still out arrive.
+        for call in std::mem::take(&mut self.calls).into_values() {
+            if let Call::Ask { slot, riding } = call {
+                self.send_again(cx, slot, riding);
+            }
+        }
+        self.flush(if self.pressed { 0 } else { RIDE_MS });
+        if let Some(ms) = self.flush_within.take() {
+            cx.effects.push(Effect::FlushAfter { ms });
+        }
         cx.effects.push(Effect::Done);
     }
 
@@ -408,7 +435,7 @@ fn tell(cx: &mut Cx<'_>, to: ObjectName, message: &impl serde::Serialize) {
     cx.effects.push(Effect::Tell { to, message });
 }
 
-fn number(attempt: usize) -> u32 {
+pub(super) fn number(attempt: usize) -> u32 {
     u32::try_from(attempt).unwrap_or(u32::MAX)
 }
 

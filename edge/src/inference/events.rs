@@ -2,7 +2,8 @@
 
 use tidegate_domain::dispatch::{Event, Refusal};
 use tidegate_domain::outcome::{FailureKind, Outcome};
-use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire};
+use tidegate_domain::time::Span;
+use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire, Turnover};
 use tidegate_durable::bindings::key::KeyAnswer;
 use tidegate_durable::bindings::model::WaitAnswer;
 
@@ -15,6 +16,10 @@ use crate::gateway::Cx;
 /// waiting for the slot.
 const PRESSED_PERCENT: u32 = 75;
 
+/// Calls to the waiting room lost in a row before the request gives up.
+const LOST_WAITS: u32 = 2;
+const AFTER_LOST_WAITS: Span = Span::from_secs(2);
+
 impl Inference {
     fn hear(&mut self, cx: &mut Cx<'_>, event: Event) {
         let effects = self.dispatch.handle(cx.now, event);
@@ -23,6 +28,9 @@ impl Inference {
 
     /// An object answered, or did not.
     pub fn on_answer(&mut self, cx: &mut Cx<'_>, call: CallId, outcome: CallOutcome) {
+        if self.dispatch.is_finished() {
+            return;
+        }
         match self.calls.remove(&call) {
             Some(Call::Ask { slot, riding }) => self.on_ask_answer(cx, slot, riding, outcome),
             Some(Call::Key) => self.on_key_answer(cx, outcome),
@@ -35,7 +43,7 @@ impl Inference {
         &mut self,
         cx: &mut Cx<'_>,
         slot: usize,
-        riding: Vec<tidegate_durable::bindings::instance::Settled>,
+        riding: Turnover,
         outcome: CallOutcome,
     ) {
         let answer = match &outcome {
@@ -54,19 +62,15 @@ impl Inference {
                 Event::Granted { slot, score }
             }
             Some(AskAnswer::Denied { denied, retry_after_ms }) => {
-                self.refusals.push(words(&denied));
+                self.refusal = Some(words(&denied));
                 Event::Refused { slot, refusal: refusal(&denied), retry_after: retry_after_ms.map(span) }
             }
             Some(AskAnswer::Noted) | None => {
                 // The call is lost, not what it carried: the releases go again, and a grant that may have
                 // been written is given back. The object takes each of them once.
-                if let Some(instance) = self.instance(slot) {
-                    for settled in riding {
-                        cx.shared.outbox.settle(&instance, settled);
-                    }
-                }
+                self.send_again(cx, slot, riding);
                 self.cancel(cx, slot);
-                self.refusals.push("the object that guards the server did not answer".to_owned());
+                self.refusal = Some("the object that guards the server did not answer".to_owned());
                 Event::Refused { slot, refusal: Refusal::Unreachable, retry_after: None }
             }
         };
@@ -116,8 +120,16 @@ impl Inference {
             Some(WaitAnswer::Full { retry_after_ms }) => {
                 Event::WaitRefused { retry_after: span(retry_after_ms) }
             }
-            // The waiting room was evicted or is overloaded: its servers are asked anew.
-            Some(WaitAnswer::Again) | None => Event::WaitAgain,
+            Some(WaitAnswer::Again) => {
+                self.lost_waits = 0;
+                Event::WaitAgain
+            }
+            // The waiting room was evicted: the servers are asked anew. One that fails again and again is
+            // overloaded, and asking everybody at once would not help it.
+            None => {
+                self.lost_waits += 1;
+                if self.lost_waits < LOST_WAITS { Event::WaitAgain } else { Event::WaitRefused { retry_after: AFTER_LOST_WAITS } }
+            }
         };
         self.hear(cx, event);
     }
@@ -148,11 +160,20 @@ impl Inference {
                 Passed::Nothing => {}
             }
         }
+        if let Standing::Over(outcome) = standing
+            && outcome != Outcome::Success
+        {
+            // Judged before its end: what the server still says is wanted by nobody.
+            cx.effects.push(Effect::Abort { attempt: super::effects::number(number) });
+        }
         self.on_standing(cx, number, standing);
     }
 
     /// A whole answer.
     pub fn on_whole(&mut self, cx: &mut Cx<'_>, number: u32, body: &[u8]) {
+        if self.dispatch.is_finished() {
+            return;
+        }
         let Some((number, attempt)) = self.attempt(number) else { return };
         let outcome = attempt.whole(body);
         self.hear(cx, Event::Ended { attempt: number, outcome });
@@ -209,18 +230,18 @@ impl Inference {
 
     /// The body is not needed any further: a host may still drain a few bytes to keep the connection.
     fn on_over(&mut self, cx: &mut Cx<'_>, number: usize, outcome: Outcome) {
-        if self.committed.is_none() && !matches!(outcome, Outcome::Success) {
-            self.keep_error(number);
+        if self.committed.is_none() && outcome != Outcome::Success {
+            self.keep_error(number, matches!(outcome, Outcome::ClientError(_)));
         }
         self.hear(cx, Event::Ended { attempt: number, outcome });
     }
 
     /// An error that came as an event of the stream, before anything was sent, is answered as JSON.
-    fn keep_error(&mut self, number: usize) {
+    fn keep_error(&mut self, number: usize, client_fault: bool) {
         let Some(attempt) = self.attempts.get_mut(number) else { return };
         let held = std::mem::take(&mut attempt.held);
         if attempt.error.is_none() {
-            attempt.error = super::attempt::error_event(&held);
+            attempt.error = super::attempt::error_event(&held, client_fault);
         }
     }
 
@@ -230,6 +251,20 @@ impl Inference {
         if !held.is_empty() {
             self.output.extend_from_slice(&held);
             cx.effects.push(Effect::Write);
+        }
+    }
+
+    /// What rode on a call that was lost: it may have arrived, and the object takes each of it once.
+    pub(super) fn send_again(&mut self, cx: &mut Cx<'_>, slot: usize, riding: Turnover) {
+        let Some(instance) = self.instance(slot) else { return };
+        for settled in riding.settled {
+            cx.shared.outbox.settle(&instance, settled);
+        }
+        for request in riding.cancelled {
+            cx.shared.outbox.cancel(&instance, &request);
+        }
+        for request in riding.renewed {
+            cx.shared.outbox.renew(&instance, &request);
         }
     }
 

@@ -13,10 +13,10 @@ use std::rc::Rc;
 
 use tidegate_domain::dispatch::{Candidate, Dispatch, Event, Limits};
 use tidegate_domain::hedge::Class;
-use tidegate_domain::placement::{Draw, Strategy, rank};
+use tidegate_domain::placement::{Draw, Fitness, Server as Seen, Strategy, rank};
 use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
-use tidegate_durable::bindings::instance::Settled;
+use tidegate_durable::bindings::instance::Turnover;
 use tidegate_durable::bindings::key::KeyWindows;
 use tidegate_wire_openai::{Endpoint, ErrorCode, Peek, PeekLimits, peek};
 
@@ -62,8 +62,12 @@ pub struct Inference {
     wake_at: Option<Timestamp>,
     renew_at: Timestamp,
     key: KeyGate,
-    /// Words for why servers refused, newest last.
-    refusals: Vec<String>,
+    /// Words for why the last server refused.
+    refusal: Option<String>,
+    /// Calls to the waiting room lost in a row.
+    lost_waits: u32,
+    /// Something is in the outbox that should leave within this many milliseconds.
+    flush_within: Option<u64>,
     pressed: bool,
     status: u16,
     first_token: Option<Span>,
@@ -85,8 +89,8 @@ enum KeyGate {
 
 /// A call that is out.
 enum Call {
-    /// An admission, with the releases that ride on it: should the call be lost, they go again.
-    Ask { slot: usize, riding: Vec<Settled> },
+    /// An admission, with what rides on it: should the call be lost, it goes again.
+    Ask { slot: usize, riding: Turnover },
     /// The key's limits.
     Key,
     /// The model's waiting room.
@@ -125,6 +129,10 @@ impl Inference {
 
     /// Sends the first effects.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
+        if self.slots.is_empty() {
+            // Nothing will be sent, so nothing is counted.
+            self.key = KeyGate::Unlimited;
+        }
         self.ask_key(cx);
         let effects = self.dispatch.handle(cx.now, Event::Started);
         self.run(cx, effects);
@@ -205,7 +213,17 @@ fn route(
         model_wait: span(policy.model_wait_ms),
     };
     let unlimited = caller.key.limits.is_unlimited();
-    let pair = resolved.strategy == Strategy::LeastBusy;
+    // Two are compared only where either will do: a server that awaits its probe must not lose it to one
+    // that serves, and a preferred one its request to one that is only less busy.
+    let mut best = order.iter().filter_map(|index| seen.get(*index));
+    let pair = resolved.strategy == Strategy::LeastBusy
+        && best.next().zip(best.next()).is_some_and(|(first, second)| {
+            let fit = |server: &Seen| matches!(server.fitness, Fitness::Fit);
+            fit(first) && fit(second) && first.priority == second.priority
+        });
+    // Servers that are known to be out are not asked; why, the client should know.
+    let out = || resolved.reached.iter().filter_map(server).find_map(resolve::why_out);
+    let refusal = if slots.is_empty() { out() } else { None };
     let dispatch = Dispatch::new(cx.now, candidates, limits, pair, !unlimited);
     Step::Infer(Box::new(Inference {
         org: caller.org.clone(),
@@ -230,7 +248,9 @@ fn route(
         output: Vec::new(),
         wake_at: None,
         renew_at: cx.now + RENEW_EVERY,
-        refusals: Vec::new(),
+        refusal,
+        lost_waits: 0,
+        flush_within: None,
         pressed: false,
         status: 0,
         first_token: None,

@@ -4,7 +4,7 @@
 //! come in later tiers. A key's project, where a route of that name exists, narrows the choice to what
 //! that route reaches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_domain::placement::{Fitness, Server as Seen, Strategy};
 use tidegate_domain::time::Timestamp;
@@ -12,9 +12,6 @@ use tidegate_durable::bindings::fleet::{ServerState, Strategy as StrategyWire};
 
 use crate::load_board::LoadBoard;
 use crate::snapshot::{Routing, Server};
-
-/// Routes may point at routes this many times; a circle ends here.
-const DEPTH: u32 = 5;
 
 /// A server in the running, with its tier and weight by the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +41,14 @@ pub fn resolve(routing: &Routing, name: &str, project: Option<&str>) -> Option<R
     }
     let project = project.and_then(|project| routing.routes.get(project));
     let strategy = project.or(route).map_or(Strategy::default(), |route| strategy(route.strategy));
-    let mut walk = Walk { routing, seen: BTreeSet::new(), reached: Vec::new() };
-    walk.name(name, 0, None, DEPTH);
-    let mut reached = walk.reached;
+    let mut reached = Walk::from(routing, [(name, 0, None)]);
     if let Some(project) = project {
-        let mut narrow = Walk { routing, seen: BTreeSet::new(), reached: Vec::new() };
-        for target in &project.targets {
-            narrow.name(target, 0, project.weights.get(target).copied(), DEPTH);
-        }
-        for (tier, fallback) in (1..).zip(&project.fallbacks) {
-            narrow.name(fallback, tier, None, DEPTH);
-        }
+        let targets = project.targets.iter().map(|target| (target.as_str(), 0, project.weights.get(target).copied()));
+        let fallbacks = (1..).zip(&project.fallbacks).map(|(tier, fallback)| (fallback.as_str(), tier, None));
+        let narrowed: BTreeMap<usize, Reached> =
+            Walk::from(routing, targets.chain(fallbacks)).into_iter().map(|found| (found.server, found)).collect();
         reached.retain_mut(|candidate| {
-            let Some(found) = narrow.reached.iter().find(|other| other.server == candidate.server) else {
-                return false;
-            };
+            let Some(found) = narrowed.get(&candidate.server) else { return false };
             candidate.tier = candidate.tier.saturating_add(found.tier);
             candidate.weight = found.weight.or(candidate.weight);
             true
@@ -73,26 +63,66 @@ pub fn all_servers(routing: &Routing, name: &str) -> Vec<usize> {
     resolved.map_or_else(Vec::new, |resolved| resolved.reached.iter().map(|reached| reached.server).collect())
 }
 
+/// Tier by tier, so that whatever is reached twice is first reached in its best tier. A route is taken
+/// apart once: circles end, and the work is bounded by what the routes say, however they point at each
+/// other.
 struct Walk<'a> {
     routing: &'a Routing,
+    pending: BTreeMap<u32, Vec<(Meant<'a>, Option<u32>)>>,
+    taken_apart: BTreeSet<&'a str>,
     seen: BTreeSet<usize>,
     reached: Vec<Reached>,
 }
 
-impl Walk<'_> {
-    fn name(&mut self, name: &str, tier: u32, weight: Option<u32>, depth: u32) {
-        if let Some(route) = self.routing.routes.get(name).filter(|_| depth > 0) {
-            for target in &route.targets {
-                let weight = route.weights.get(target).copied().or(weight);
-                // A route named like its own model (an alias that only sets a strategy) means the model.
-                if target == name {
-                    self.model(target, tier, weight);
-                } else {
-                    self.name(target, tier, weight, depth - 1);
+/// What a name stands for.
+#[derive(Clone, Copy)]
+enum Meant<'a> {
+    /// A route, else a server, else a model.
+    Anything(&'a str),
+    /// A model: a route that names itself (an alias that only sets a strategy) means the model.
+    Model(&'a str),
+}
+
+impl<'a> Walk<'a> {
+    fn from(routing: &'a Routing, names: impl IntoIterator<Item = (&'a str, u32, Option<u32>)>) -> Vec<Reached> {
+        let mut walk = Self {
+            routing,
+            pending: BTreeMap::new(),
+            taken_apart: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            reached: Vec::new(),
+        };
+        for (name, tier, weight) in names {
+            walk.later(Meant::Anything(name), tier, weight);
+        }
+        // A name can only add names of its own tier or of later ones.
+        while let Some((tier, names)) = walk.pending.pop_first() {
+            for (meant, weight) in names {
+                match meant {
+                    Meant::Anything(name) => walk.name(name, tier, weight),
+                    Meant::Model(name) => walk.model(name, tier, weight),
                 }
             }
+        }
+        walk.reached
+    }
+
+    fn later(&mut self, meant: Meant<'a>, tier: u32, weight: Option<u32>) {
+        self.pending.entry(tier).or_default().push((meant, weight));
+    }
+
+    fn name(&mut self, name: &'a str, tier: u32, weight: Option<u32>) {
+        if let Some(route) = self.routing.routes.get(name) {
+            if !self.taken_apart.insert(name) {
+                return;
+            }
+            let meant = |other: &'a str| if other == name { Meant::Model(other) } else { Meant::Anything(other) };
+            for target in &route.targets {
+                let weight = route.weights.get(target).copied().or(weight);
+                self.later(meant(target), tier, weight);
+            }
             for (step, fallback) in (1..).zip(&route.fallbacks) {
-                self.name(fallback, tier.saturating_add(step), None, depth - 1);
+                self.later(meant(fallback), tier.saturating_add(step), None);
             }
         } else if let Some(server) = self.routing.by_id.get(name) {
             self.add(*server, tier, weight);
@@ -139,6 +169,18 @@ fn fitness(server: &Server) -> Fitness {
         ServerState::Unhealthy | ServerState::Draining => Fitness::Out,
         ServerState::Ejected => Fitness::Ejected(until),
         ServerState::CoolingDown => Fitness::Resting(until),
+    }
+}
+
+/// Why a server is not in the running, in words.
+pub fn why_out(server: &Server) -> Option<String> {
+    let status = &server.entry.status;
+    match status.state {
+        _ if server.endpoint.is_none() => Some("its address may not be called from here".to_owned()),
+        _ if !server.is_usable() => Some("its key cannot be opened".to_owned()),
+        ServerState::Draining => Some("it is being drained".to_owned()),
+        ServerState::Unhealthy => Some(format!("its health checks fail: {}", status.reason)),
+        ServerState::Healthy | ServerState::Ejected | ServerState::CoolingDown => None,
     }
 }
 
