@@ -1,9 +1,9 @@
 // What an exchange does behind its answer: tells, refreshes, the last flush. The platform keeps the
 // exchange's context alive for up to 30 s until `finished`.
 import type { EdgeHandle } from "tidegate-wasm";
-import { ask } from "./calls";
+import { ask, askOrWhy } from "./calls";
 import type { EdgeEffect, RefreshEffect, TellEffect } from "./effects";
-import { describe, enter, logError } from "./engine";
+import { enter, logError } from "./engine";
 import type { Env } from "./env";
 
 type Behind = Extract<EdgeEffect, { effect: "tell" | "refresh" | "flush_after" | "log" }>;
@@ -81,10 +81,7 @@ export class Background {
   }
 
   async #refresh({ to, message, timeout_ms, token }: RefreshEffect): Promise<void> {
-    const [ok, said] = await ask(this.#env, to, message, timeout_ms).then(
-      (answer): [boolean, string] => [true, answer],
-      (error: unknown): [boolean, string] => [false, describe(error)],
-    );
+    const [ok, said] = await askOrWhy(this.#env, to, message, timeout_ms);
     try {
       enter(() => this.#edge.refreshed(Date.now(), token, ok, said));
     } catch (error) {

@@ -1,6 +1,7 @@
 // Calls that end: to an object, or a GET to a server.
 import type { Env } from "./env";
 import { readHead } from "./bodies";
+import { describe } from "./engine";
 
 /** Rejects after `ms`. The loser of the race stays observed, so that its late failure is nobody's. */
 export function within<T>(ms: number, work: PromiseLike<T>, late: string): Promise<T> {
@@ -22,6 +23,15 @@ export function within<T>(ms: number, work: PromiseLike<T>, late: string): Promi
 /** Asks the object with this name, such as `instance/{org}/{id}`. */
 export async function ask(env: Env, to: string, message: string, timeoutMs: number): Promise<string> {
   return within(timeoutMs, stub(env, to).call(message), "no answer");
+}
+
+/** The same, for whoever wants to know either way. Never rejects. */
+export async function askOrWhy(env: Env, to: string, message: string, timeoutMs: number): Promise<[ok: boolean, said: string]> {
+  try {
+    return [true, await ask(env, to, message, timeoutMs)];
+  } catch (error) {
+    return [false, describe(error)];
+  }
 }
 
 export function stub(env: Env, name: string) {

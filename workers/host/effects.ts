@@ -10,6 +10,12 @@ interface Addressed {
   message: string;
 }
 
+export interface AskEffect extends Addressed {
+  effect: "ask";
+  call: number;
+  timeout_ms: number;
+}
+
 export interface ProbeEffect {
   effect: "probe";
   call: number;
@@ -57,7 +63,7 @@ export interface RefreshEffect extends Addressed {
 
 export type EdgeEffect =
   | { effect: "read_body"; limit: number }
-  | (Addressed & { effect: "ask"; call: number; timeout_ms: number })
+  | AskEffect
   | TellEffect
   | RefreshEffect
   | ProbeEffect

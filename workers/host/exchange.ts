@@ -4,37 +4,31 @@
 // an exchange that fails, whatever fails, is answered at once and hurts no other; and one that waits for
 // nothing any more is failed rather than left hanging.
 import type { EdgeHandle, End } from "tidegate-wasm";
+import { Answer } from "./answer";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
 import { readRequest } from "./bodies";
-import { ask, probe } from "./calls";
-import { ClientStream } from "./client_stream";
-import { type EdgeEffect, type FetchEffect, type HeaderLines, unknown } from "./effects";
-import { describe, enter, logError } from "./engine";
+import { type EdgeEffect, type FetchEffect, unknown } from "./effects";
+import { enter, logError } from "./engine";
 import type { Env } from "./env";
 import { flatten } from "./headers";
-import { ownFault, ownFaultEvent, refusal } from "./refusal";
-
-type Respond = Extract<EdgeEffect, { effect: "respond" }>;
-
-/** Statuses whose responses have no body, not even an empty one. */
-const BODILESS = [204, 205, 304];
+import { ownFault, refusal } from "./refusal";
+import { type Report, asked, probed } from "./reports";
+import { Timer } from "./timer";
 
 export class Exchange implements Listener {
   readonly #edge: EdgeHandle;
   readonly #env: Env;
   readonly #request: Request;
   readonly #background: Background;
-  readonly #answer = Promise.withResolvers<Response>();
+  readonly #answer = new Answer();
   #id = 0;
   /** Calls, probes and body reads that are out. */
   #awaited = 0;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #attempts = new Map<number, Attempt>();
+  readonly #timer = new Timer();
+  readonly #attempts = new Map<number, Attempt>();
   #body: Uint8Array = new Uint8Array();
   #whole: Uint8Array = new Uint8Array();
-  #stream: ClientStream | undefined;
-  #answered = false;
   #gone = false;
   #over = false;
 
@@ -61,20 +55,20 @@ export class Exchange implements Listener {
       this.#fail(error);
     }
     this.#mustGoOn();
-    return this.#answer.promise;
+    return this.#answer.response;
   }
 
   // What came of it.
 
   headers(attempt: number, status: number, headers: string): void {
-    this.#hear((id, now) => this.#edge.headers(id, now, attempt, status, headers));
+    this.#hear((edge, id, now) => edge.headers(id, now, attempt, status, headers));
   }
 
   chunk(attempt: number, chunk: Uint8Array): void {
     if (this.#over) return;
     try {
       const effects = enter(() => this.#edge.chunk(this.#id, Date.now(), attempt, chunk));
-      if (effects === true) this.#stream?.write(chunk);
+      if (effects === true) this.#answer.write(chunk);
       else if (effects !== undefined) this.#perform(JSON.parse(effects) as EdgeEffect[], chunk);
     } catch (error) {
       this.#fail(error);
@@ -84,35 +78,34 @@ export class Exchange implements Listener {
   whole(attempt: number, body: Uint8Array): void {
     this.#attempts.delete(attempt);
     this.#whole = body;
-    this.#hear((id, now) => this.#edge.whole(id, now, attempt, body));
+    this.#hear((edge, id, now) => edge.whole(id, now, attempt, body));
   }
 
   ended(attempt: number, end: End): void {
     this.#attempts.delete(attempt);
-    this.#hear((id, now) => this.#edge.bodyEnded(id, now, attempt, end));
+    this.#hear((edge, id, now) => edge.bodyEnded(id, now, attempt, end));
   }
 
   room(): Promise<void> | undefined {
-    return this.#stream?.room();
+    return this.#answer.room();
   }
 
   #wake(): void {
-    this.#timer = null;
     // Before the answer has begun nobody but servers can be waited for.
-    const reading = this.#stream === undefined || [...this.#attempts.values()].some((attempt) => attempt.reading);
-    this.#hear((id, now) => this.#edge.wake(id, now, reading));
+    const reading = !this.#answer.streams || [...this.#attempts.values()].some((attempt) => attempt.reading);
+    this.#hear((edge, id, now) => edge.wake(id, now, reading));
   }
 
   #left(): void {
     if (this.#gone || this.#over) return;
     this.#gone = true;
-    this.#hear((id, now) => this.#edge.gone(id, now));
+    this.#hear((edge, id, now) => edge.gone(id, now));
   }
 
-  #hear(event: (id: number, now: number) => string): void {
+  #hear(event: Report): void {
     if (this.#over) return;
     try {
-      const effects = enter(() => event(this.#id, Date.now()));
+      const effects = enter(() => event(this.#edge, this.#id, Date.now()));
       if (effects !== "") this.#perform(JSON.parse(effects) as EdgeEffect[]);
     } catch (error) {
       this.#fail(error);
@@ -120,18 +113,13 @@ export class Exchange implements Listener {
     this.#mustGoOn();
   }
 
-  #await<T>(work: Promise<T>, good: (id: number, now: number, value: T) => string, bad: (error: unknown) => void): void {
+  /** `report` must not reject. */
+  #await(report: Promise<Report>): void {
     this.#awaited += 1;
-    work.then(
-      (value) => {
-        this.#awaited -= 1;
-        this.#hear((id, now) => good(id, now, value));
-      },
-      (error: unknown) => {
-        this.#awaited -= 1;
-        bad(error);
-      },
-    );
+    void report.then((event) => {
+      this.#awaited -= 1;
+      this.#hear(event);
+    });
   }
 
   // What to do.
@@ -144,22 +132,11 @@ export class Exchange implements Listener {
     const edge = this.#edge;
     switch (effect.effect) {
       case "read_body":
-        return this.#readBody(effect.limit);
-      case "ask": {
-        const { call, to, message, timeout_ms } = effect;
-        const said = (ok: boolean) => (id: number, now: number, text: string) => edge.answered(id, now, call, ok, text);
-        return this.#await(ask(this.#env, to, message, timeout_ms), said(true), (error) =>
-          this.#hear((id, now) => said(false)(id, now, describe(error))),
-        );
-      }
-      case "probe": {
-        const { call } = effect;
-        return this.#await(
-          probe(effect),
-          (id, now, { status, body, latency_ms }) => edge.probed(id, now, call, status, body, latency_ms),
-          (error) => this.#hear((id, now) => edge.probed(id, now, call, undefined, describe(error), 0)),
-        );
-      }
+        return this.#await(this.#readBody(effect.limit));
+      case "ask":
+        return this.#await(asked(effect, this.#env));
+      case "probe":
+        return this.#await(probed(effect));
       case "fetch":
         return this.#fetch(effect);
       case "abort":
@@ -167,23 +144,17 @@ export class Exchange implements Listener {
         this.#attempts.delete(effect.attempt);
         return;
       case "respond":
-        return this.#respond(effect);
+        return this.#answer.respond(effect.status, effect.headers, effect.body ?? this.#output());
       case "open":
-        this.#stream = new ClientStream(() => this.#left());
-        return this.#settle(new Response(this.#stream.readable, { headers: lines(effect.headers) }));
+        return this.#answer.open(effect.headers, () => this.#left());
       case "write":
-        this.#stream?.write(enter(() => edge.output(this.#id)));
-        return;
+        return this.#answer.write(enter(() => edge.output(this.#id)));
       case "write_chunk":
-        if (chunk !== undefined) this.#stream?.write(chunk);
-        return;
+        return this.#answer.write(chunk ?? new Uint8Array());
       case "close":
-        this.#stream?.close();
-        return;
+        return this.#answer.close();
       case "wake_at":
-        clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#wake(), Math.max(0, effect.at_ms - Date.now()));
-        return;
+        return this.#timer.set(effect.at_ms, () => this.#wake());
       case "tell":
       case "refresh":
       case "flush_after":
@@ -196,14 +167,15 @@ export class Exchange implements Listener {
     }
   }
 
-  #readBody(limit: number): void {
-    const take = (id: number, now: number, body: Uint8Array | undefined) => {
+  async #readBody(limit: number): Promise<Report> {
+    try {
+      const body = await readRequest(this.#request, limit);
       this.#body = body ?? this.#body;
-      return this.#edge.body(id, now, body);
-    };
-    this.#await(readRequest(this.#request, limit), take, (error) => {
+      return (edge, id, now) => edge.body(id, now, body);
+    } catch (error) {
       this.#fail(error, refusal(400, "The request's body broke off before its end."));
-    });
+      return () => "";
+    }
   }
 
   #fetch(effect: FetchEffect): void {
@@ -214,25 +186,15 @@ export class Exchange implements Listener {
     this.#background.keep(attempt.run(body));
   }
 
-  #respond({ status, headers, body }: Respond): void {
-    const bytes = body ?? this.#output();
-    this.#settle(new Response(BODILESS.includes(status) ? null : bytes, { status, headers: lines(headers) }));
-  }
-
   /** The gateway's own bytes, else those of the server as they came. */
   #output(): Uint8Array {
     const own = enter(() => this.#edge.output(this.#id));
     return own.length > 0 ? own : this.#whole;
   }
 
-  #settle(response: Response): void {
-    this.#answered = true;
-    this.#answer.resolve(response);
-  }
-
   #done(): void {
     // 499 is what proxies log for a client that left; nobody reads it.
-    if (!this.#answered) this.#settle(this.#gone ? refusal(499, "The client left.") : ownFault());
+    if (!this.#answer.begun) this.#answer.settle(this.#gone ? refusal(499, "The client left.") : ownFault());
     this.#close();
     for (const attempt of this.#attempts.values()) attempt.windDown();
     enter(() => this.#edge.forget(this.#id));
@@ -240,31 +202,23 @@ export class Exchange implements Listener {
 
   /** Nothing is out that could move this exchange on: a mistake, and its client must not pay with time. */
   #mustGoOn(): void {
-    if (this.#over || this.#awaited > 0 || this.#attempts.size > 0 || this.#timer !== null) return;
+    if (this.#over || this.#awaited > 0 || this.#attempts.size > 0 || this.#timer.runs) return;
     this.#fail(new Error("the exchange waits for nothing"));
   }
 
   #fail(error: unknown, answer: Response = ownFault()): void {
     if (this.#over) return;
-    logError("exchange_failed", error);
+    // That a client leaves in the middle of its own body is its business.
+    if (!this.#gone) logError("exchange_failed", error);
     for (const attempt of this.#attempts.values()) attempt.stop();
     this.#close(() => this.#background.abandon(this.#id));
-    if (this.#answered) this.#stream?.write(ownFaultEvent());
-    this.#stream?.close();
-    this.#settle(answer);
+    this.#answer.fail(answer);
   }
 
   #close(last?: () => void): void {
     this.#over = true;
-    clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer.clear();
     last?.();
     this.#background.closed();
   }
-}
-
-function lines(headerLines: HeaderLines): Headers {
-  const headers = new Headers();
-  for (const [name, value] of headerLines) headers.append(name, value);
-  return headers;
 }
