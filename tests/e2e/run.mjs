@@ -1,0 +1,108 @@
+// The built bundle in workerd, with real clients, a real model server and scripted upstreams.
+//
+//   node tests/e2e/run.mjs                     everything
+//   node tests/e2e/run.mjs --only streams,sdk  suites whose name begins so
+//   node tests/e2e/run.mjs --full              the long forms too (2,000 requests instead of 200)
+//   node tests/e2e/run.mjs --fast              a build for trying things out; --built: the one that is there
+//   node tests/e2e/run.mjs --write             keeps the scorecard in docs/scorecard.md
+//
+// Files are suites: `<name>.test.mjs` for Node, `<name>_test.py` for Python. They share one gateway and
+// one model server; each test has an organisation and upstreams of its own, so suites run side by side.
+// Those named in ALONE measure time or memory and run by themselves.
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "../../scripts/build.mjs";
+import { nodeModules, python } from "../../scripts/install.mjs";
+import { ROOT } from "../../scripts/paths.mjs";
+import { Trouble, endAll, program, run, say, start } from "../../scripts/processes.mjs";
+import { ADMIN_KEY, Gateway } from "./harness/gateway.mjs";
+import { Running } from "./harness/process.mjs";
+import { scorecard } from "./scorecard.mjs";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const ALONE = ["overhead", "scorecard"];
+/** More would measure the machine's patience: two cores run the gateway, the upstreams and the tests. */
+const SIDE_BY_SIDE = 3;
+
+function suites(only) {
+  const files = readdirSync(HERE).filter((file) => /(\.test\.mjs|_test\.py)$/.test(file));
+  const all = files.map((file) => ({ name: file.replace(/(\.test\.mjs|_test\.py)$/, ""), file: join(HERE, file), python: file.endsWith(".py") }));
+  const chosen = all.filter(({ name }) => only === null || only.some((wanted) => name.startsWith(wanted)));
+  if (chosen.length === 0) throw new Trouble(`no suite begins so. Suites: ${all.map(({ name }) => name).join(", ")}`);
+  return chosen;
+}
+
+async function modelServer(interpreter, log) {
+  const server = new Running("the model server", interpreter, [join(ROOT, "tests", "model-server", "serve.py")], { log, speaks: true });
+  return JSON.parse(await server.line((line) => line.startsWith("{")));
+}
+
+/** Runs one runner in a process group of its own, so that nothing it started can outlive it. */
+async function runner(name, command, args, env) {
+  const entry = start(name, command, args, { cwd: HERE, env });
+  const why = await entry.exit;
+  entry.end("SIGKILL");
+  return why === "exit code 0" ? [] : [`${name}: ${why}`];
+}
+
+/** Node's runner is content with files that hold no test it can see; we are not: `tap` counts them. */
+async function nodeTests(name, files, env, concurrency, folder) {
+  if (files.length === 0) return [];
+  const tap = join(folder, `${name}.tap`);
+  const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap", `--test-reporter-destination=${tap}`];
+  const failures = await runner(name, process.execPath, ["--test", `--test-concurrency=${concurrency}`, ...reporters, ...files.map(({ file }) => file)], env);
+  const passed = Number(readFileSync(tap, "utf8").match(/^# pass (\d+)$/m)?.[1] ?? 0);
+  return failures.length === 0 && passed < files.length ? [`${name}: only ${passed} tests ran`] : failures;
+}
+
+async function perform(chosen, env, interpreter, folder) {
+  const alone = chosen.filter(({ name }) => ALONE.includes(name));
+  const together = chosen.filter((suite) => !alone.includes(suite) && !suite.python);
+  const failures = [];
+  for (const { name, file } of chosen.filter((suite) => suite.python)) {
+    say(`${name}: Python`);
+    failures.push(...(await runner(name, interpreter, ["-m", "unittest", "--verbose", file], env)));
+  }
+  if (together.length > 0) say(`Node, side by side: ${together.map(({ name }) => name).join(", ")}`);
+  failures.push(...(await nodeTests("node", together, env, SIDE_BY_SIDE, folder)));
+  for (const suite of alone) {
+    say(`${suite.name}: Node, by itself`);
+    failures.push(...(await nodeTests(suite.name, [suite], env, 1, folder)));
+  }
+  return failures;
+}
+
+await program(async () => {
+  const args = process.argv.slice(2);
+  const only = args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "").split(",") : null;
+  const chosen = suites(only);
+  const began = Date.now();
+  await nodeModules();
+  if (!args.includes("--built")) await build({ fast: args.includes("--fast") });
+  await run("cargo build", "cargo", ["build", "--quiet", "--package", "tidegate-upstream"]);
+  const requirements = [join(ROOT, "tests", "model-server", "requirements.txt"), join(HERE, "requirements.txt")];
+  const interpreter = process.env.TIDEGATE_PYTHON ?? (await python(...requirements));
+  const folder = mkdtempSync(join(tmpdir(), "tidegate-e2e-run-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const figures = join(folder, "figures.jsonl");
+  say("starting the model server and the gateway");
+  const model = await modelServer(interpreter, join(folder, "model-server.log"));
+  const gateway = await Gateway.start(undefined, { STATE_DIR: join(folder, "state") });
+  const env = {
+    TIDEGATE_E2E: JSON.stringify({ url: gateway.url, admin_key: ADMIN_KEY, model }),
+    TIDEGATE_FIGURES: figures,
+    TIDEGATE_E2E_FULL: args.includes("--full") ? "1" : "0",
+    PYTHONDONTWRITEBYTECODE: "1",
+  };
+  const failures = await perform(chosen, env, interpreter, folder);
+  if (!gateway.isRunning) failures.push("the shared gateway ended by itself");
+  const seconds = Math.round((Date.now() - began) / 1000);
+  console.log(`\n${scorecard(figures, { write: args.includes("--write") })}`);
+  if (failures.length > 0 && process.env.TIDEGATE_E2E_LOG) console.log(readFileSync(gateway.log, "utf8"));
+  await gateway.kill();
+  await endAll();
+  console.log(failures.length === 0 ? `e2e passed in ${seconds} s` : `e2e FAILED in ${seconds} s: ${failures.join("; ")}`);
+  process.exit(failures.length === 0 ? 0 : 1);
+});
