@@ -1,0 +1,129 @@
+//! What is known to be true, from what was seen at servers and of committed turns, never from what the
+//! code says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_domain::instance::Lease;
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::ReliabilityPolicy;
+use tidegate_durable::bindings::journal::AuditEntry;
+use tidegate_durable::turn::EffectId;
+
+use crate::scenario::Scenario;
+
+/// A grant as it was written.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// The lease.
+    pub lease: Lease,
+    /// When, in true time.
+    pub at: i64,
+}
+
+/// What is known of an instance.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Grants by request, the last of each.
+    pub grants: BTreeMap<String, Grant>,
+    /// Requests whose lease ended although they run, for a reason that is allowed.
+    pub excused: BTreeSet<String>,
+    /// When leases were last prolonged, in true time.
+    pub renewed: BTreeMap<String, i64>,
+    /// Attempts that arrived in this life of the object: when, and whether as a retry or hedge.
+    pub arrivals: Vec<(i64, bool)>,
+    /// First attempts that were granted in this life of the object.
+    pub firsts: Vec<i64>,
+    /// The last panic grant.
+    pub panicked: Option<i64>,
+    /// The most requests it may ever have been allowed at once.
+    pub most_capacity: u32,
+    /// Answers that the server finished.
+    pub finished: u64,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, Default)]
+pub struct KnownKey {
+    /// Admissions by request, by the key's clock.
+    pub admitted: BTreeMap<String, i64>,
+    /// Places that are held, by request, until (key's clock).
+    pub held: BTreeMap<String, i64>,
+}
+
+/// Everything that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Oracle {
+    /// By instance id.
+    pub instances: BTreeMap<String, Known>,
+    /// By key id.
+    pub keys: BTreeMap<String, KnownKey>,
+    /// Clients by the gateway's request id.
+    pub requests: BTreeMap<String, usize>,
+    /// Audit entries that were committed, by event id.
+    pub audits: BTreeMap<String, Vec<AuditEntry>>,
+    /// Servers that exist, and how often each change was committed by its action.
+    pub changes: BTreeMap<&'static str, u64>,
+    /// The highest sequence of a committed announcement, by instance.
+    pub sequences: BTreeMap<String, u64>,
+    /// The largest limits that were in force.
+    pub longest_total_ms: u64,
+    /// See above.
+    pub most_retries: u32,
+    /// See above.
+    pub retry_percent: u32,
+    /// Servers that are registered.
+    pub registered: BTreeSet<String>,
+    /// Those of them that are drained.
+    pub draining: BTreeSet<String>,
+    /// How far clocks have jumped, in all.
+    pub jumps_ms: i64,
+    /// Messages that were told twice: a settled lease may be settled again.
+    pub told_twice: u64,
+    delivered: BTreeSet<(ObjectName, EffectId)>,
+}
+
+impl Oracle {
+    /// Nothing has happened yet.
+    pub fn new(scenario: &Scenario) -> Self {
+        let mut oracle = Self::default();
+        oracle.policy_may_be(&scenario.policy);
+        oracle
+    }
+
+    /// From now on these numbers may be in force.
+    pub fn policy_may_be(&mut self, policy: &ReliabilityPolicy) {
+        self.longest_total_ms = self.longest_total_ms.max(policy.total_timeout_ms);
+        self.most_retries = self.most_retries.max(policy.max_retries);
+        self.retry_percent = self.retry_percent.max(policy.retry_budget_percent);
+    }
+
+    /// A change of the registry was committed.
+    pub fn change(&mut self, action: &'static str) {
+        *self.changes.entry(action).or_default() += 1;
+    }
+
+    /// A clock jumped.
+    pub const fn jumped(&mut self, by: i64) {
+        self.jumps_ms += by.abs();
+    }
+
+    /// A message was told a second time.
+    pub const fn told_again(&mut self) {
+        self.told_twice += 1;
+    }
+
+    /// Whether this fact was sent before.
+    pub fn delivered_before(&mut self, object: &ObjectName, id: EffectId) -> bool {
+        !self.delivered.insert((object.clone(), id))
+    }
+
+    /// A server finished an answer.
+    pub fn finished(&mut self, instance: &str) {
+        self.known(instance).finished += 1;
+    }
+
+    /// What is known of an instance.
+    pub fn known(&mut self, instance: &str) -> &mut Known {
+        self.instances.entry(instance.to_owned()).or_default()
+    }
+}
