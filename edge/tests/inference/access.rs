@@ -1,0 +1,247 @@
+//! Who gets in, and who is asked about it.
+
+use serde_json::json;
+use tidegate_durable::bindings::ObjectKind;
+use tidegate_edge::effect::CallOutcome;
+use tidegate_edge::request::Head;
+use tidegate_vault::{ApiKey, Installation, KeyId, Organisation};
+
+use crate::rig::{Rig, chat, forged, installation, mint};
+
+fn with_key(rig: &Rig, key: &str) -> Head {
+    let mut head = rig.head("/v1/chat/completions");
+    head.headers[0].1 = format!("Bearer {key}");
+    head
+}
+
+fn refused(rig: &mut Rig, head: Head) -> (u16, String) {
+    let (id, lines) = rig.arrive(head);
+    let status = rig.talk(id).status.expect("answered");
+    assert_eq!(lines, [format!("respond {status}"), "done".to_owned()]);
+    assert!(rig.talk(id).header("x-request-id").is_some());
+    rig.talk(id).error()
+}
+
+#[test]
+fn without_a_key_nobody_gets_in_and_nobody_is_asked() {
+    let mut rig = Rig::new(&["a"]);
+    for value in [
+        None,
+        Some(""),
+        Some("Bearer"),
+        Some("Bearer "),
+        Some("Basic dTpw"),
+    ] {
+        let mut head = rig.head("/v1/chat/completions");
+        head.headers.remove(0);
+        head.headers
+            .extend(value.map(|value| ("authorization".to_owned(), value.to_owned())));
+        assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+    }
+    assert_eq!(rig.fleet_asked, [""; 0]);
+}
+
+#[test]
+fn a_key_that_was_not_made_here_asks_no_object() {
+    let mut rig = Rig::new(&["a"]);
+    let foreign = Installation::derive(b"another-installation-0123456789ab").unwrap();
+    let foreign = mint(&foreign, 7).text.expose_str().unwrap().to_owned();
+    for key in [
+        forged(&rig.key),
+        foreign,
+        "tg_short".to_owned(),
+        "sk-proj-something".to_owned(),
+        "ключ".to_owned(),
+    ] {
+        let head = with_key(&rig, &key);
+        assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+    }
+    assert_eq!(rig.fleet_asked, [""; 0]);
+}
+
+#[test]
+fn a_revoked_key_is_refused_and_the_miss_is_remembered() {
+    let mut rig = Rig::new(&["a"]);
+    rig.records.clear();
+    for _ in 0..5 {
+        let head = with_key(&rig, &rig.key);
+        assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+    }
+    assert_eq!(rig.fleet_asked, ["key"]);
+    rig.pass(5_000);
+    let head = with_key(&rig, &rig.key);
+    refused(&mut rig, head);
+    assert_eq!(rig.fleet_asked, ["key", "key"]);
+}
+
+#[test]
+fn a_revoked_key_lives_on_for_five_seconds_at_most() {
+    let mut rig = Rig::new(&["a"]);
+    rig.chat(&chat());
+    rig.records.clear();
+    rig.pass(4_999);
+    let (_, lines) = rig.chat(&chat());
+    assert!(lines.contains(&"ask a: first normal".to_owned()));
+    rig.pass(1);
+    let head = with_key(&rig, &rig.key);
+    assert_eq!(refused(&mut rig, head).0, 401);
+}
+
+#[test]
+fn an_ageing_record_is_fetched_again_behind_one_request() {
+    let mut rig = Rig::new(&["a"]);
+    rig.chat(&chat());
+    rig.pass(3_000);
+    let (_, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["refresh fleet: key", "read_body"]);
+    let (_, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["read_body"]);
+    rig.refreshed();
+    rig.pass(2_900);
+    let (_, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["read_body"], "fresh again");
+}
+
+#[test]
+fn an_expired_key_is_refused_from_that_moment_on() {
+    let mut rig = Rig::new(&["a"]);
+    let until = rig.now.as_ms() + 1_000;
+    rig.record().expires_at_ms = Some(until);
+    let (_, lines) = rig.chat(&chat());
+    assert!(lines.contains(&"ask a: first normal".to_owned()));
+    rig.pass(1_000);
+    let head = with_key(&rig, &rig.key);
+    assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+}
+
+#[test]
+fn the_scope_must_fit_and_a_wider_one_does() {
+    for (scopes, passes) in [
+        (vec![], false),
+        (vec!["read"], false),
+        (vec!["something"], false),
+        (vec!["read", "inference"], true),
+        (vec!["admin"], true),
+    ] {
+        let mut rig = Rig::new(&["a"]);
+        rig.record().scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let head = rig.head("/v1/chat/completions");
+        if passes {
+            assert_eq!(rig.arrive(head).1, ["read_body"], "{scopes:?}");
+        } else {
+            let expected = (403, "insufficient_permissions".to_owned());
+            assert_eq!(refused(&mut rig, head), expected, "{scopes:?}");
+        }
+    }
+}
+
+#[test]
+fn after_a_rotation_the_old_secret_counts_until_its_overlap_ends() {
+    let mut rig = Rig::new(&["a"]);
+    let old = rig.key.clone();
+    let org = Organisation::parse("default").unwrap();
+    let key_id = KeyId::parse(&rig.key_id).unwrap();
+    let secret = [99; tidegate_vault::KEY_SECRET];
+    let new = ApiKey::rotate(&installation(), &org, key_id, secret);
+    let until = rig.now.as_ms() + 60_000;
+    let record = rig.record();
+    record.previous_secret_hash = Some(std::mem::take(&mut record.secret_hash));
+    record.previous_until_ms = Some(until);
+    record.secret_hash = new.secret_hash.to_hex();
+    let new = new.text.expose_str().unwrap().to_owned();
+    for key in [&old, &new] {
+        let head = with_key(&rig, key);
+        assert_eq!(rig.arrive(head).1, ["read_body"]);
+    }
+    rig.pass(60_000);
+    let head = with_key(&rig, &old);
+    assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+    let head = with_key(&rig, &new);
+    assert_eq!(rig.arrive(head).1, ["read_body"]);
+}
+
+#[test]
+fn an_old_secret_without_an_end_counts_for_nothing() {
+    let mut rig = Rig::new(&["a"]);
+    let record = rig.record();
+    record.previous_secret_hash = Some(std::mem::take(&mut record.secret_hash));
+    let head = with_key(&rig, &rig.key);
+    assert_eq!(refused(&mut rig, head).0, 401);
+}
+
+#[test]
+fn a_registry_that_does_not_answer_is_no_verdict_on_the_key() {
+    let mut rig = Rig::new(&["a"]);
+    rig.fleet_is_up = false;
+    for outcome in [
+        CallOutcome::Failed("moved".to_owned()),
+        CallOutcome::Answered("{}".to_owned()),
+    ] {
+        let (id, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+        assert_eq!(lines, ["ask fleet: key"]);
+        let call = rig.talk(id).asks[0].call;
+        assert_eq!(rig.talk(id).asks[0].to.kind(), ObjectKind::Fleet);
+        let effects = rig.gateway.answered(id, rig.now, call, outcome);
+        assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+        assert_eq!(
+            rig.talk(id).error(),
+            (503, "gateway_unavailable".to_owned())
+        );
+        assert_eq!(rig.talk(id).header("retry-after"), Some("1"));
+    }
+}
+
+#[test]
+fn models_outside_the_keys_list_look_as_if_they_did_not_exist() {
+    let mut rig = Rig::new(&["a"]);
+    rig.record().models = vec!["other".to_owned()];
+    let (id, _) = rig.chat(&chat());
+    let (_, hidden) = (rig.talk(id).error(), rig.talk(id).json());
+    rig.record().models = vec![];
+    rig.snapshot.servers.clear();
+    rig.snapshot.version += 1;
+    rig.pass(10_000);
+    let (id, _) = rig.chat(&chat());
+    assert_eq!(rig.talk(id).error(), (404, "model_not_found".to_owned()));
+    assert_eq!(rig.talk(id).json(), hidden);
+}
+
+#[test]
+fn only_post_is_answered_and_other_paths_are_not_there() {
+    let mut rig = Rig::new(&["a"]);
+    let mut head = rig.head("/v1/chat/completions");
+    head.method = "GET".to_owned();
+    assert_eq!(
+        refused(&mut rig, head),
+        (405, "method_not_allowed".to_owned())
+    );
+    let head = rig.head("/v1/unheard/of");
+    assert_eq!(refused(&mut rig, head), (404, "not_found".to_owned()));
+}
+
+#[test]
+fn the_model_list_shows_what_this_key_may_ask_for() {
+    let mut rig = Rig::new(&["a", "b"]);
+    rig.entry(1).model_name = "n".to_owned();
+    rig.snapshot
+        .routes
+        .insert("alias".to_owned(), crate::rig::route(&["m", "n"], &[]));
+    rig.record().scopes = vec!["read".to_owned()];
+    rig.record().models = vec!["m".to_owned(), "alias".to_owned()];
+    let mut head = rig.head("/v1/models");
+    head.method = "GET".to_owned();
+    let (id, _) = rig.arrive(head);
+    let body = rig.talk(id).json();
+    let names: Vec<_> = body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| &m["id"])
+        .collect();
+    assert_eq!(names, [&json!("alias"), &json!("m")]);
+    assert_eq!(body["data"][0]["tidegate"]["servers"], 2);
+    let mut head = rig.head("/v1/models/n");
+    head.method = "GET".to_owned();
+    let (id, _) = rig.arrive(head);
+    assert_eq!(rig.talk(id).error(), (404, "model_not_found".to_owned()));
+}

@@ -1,0 +1,20 @@
+//! Inference, driven through the gateway as a host would: requests in, effects out, results back. The
+//! tests state whole sequences of effects; whatever is not listed did not happen.
+
+mod lines;
+mod rig;
+
+mod access;
+mod breaks;
+mod failover;
+mod headers;
+mod hedging;
+mod key_limits;
+mod leaving;
+mod plain;
+mod random_events;
+mod refusals;
+mod routes;
+mod snapshots;
+mod streams;
+mod waiting;

@@ -1,0 +1,652 @@
+//! A gateway without a host: the test is the host, the objects and the servers, one event at a time.
+//!
+//! Effects come back as short lines, so that a test can state the whole sequence. Checked behind every
+//! event: at most one answer, `done` once and last, nothing after it, no key and no prompt in a log.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Value, json};
+use tidegate_domain::time::{Span, Timestamp};
+use tidegate_durable::bindings::fleet::{
+    FleetAnswer, FleetCommand, KeyRecord, Route, ServerEntry, ServerState, ServerStatus, Snapshot,
+    SnapshotAnswer, SnapshotServer,
+};
+use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire};
+use tidegate_durable::bindings::key::KeyAnswer;
+use tidegate_durable::bindings::model::WaitAnswer;
+use tidegate_durable::bindings::{ObjectKind, ObjectName};
+use tidegate_durable::testkit::Seeded;
+use tidegate_edge::effect::{BodyEnd, CallOutcome, Effect};
+use tidegate_edge::gateway::{Config, Gateway};
+use tidegate_edge::request::Head;
+use tidegate_egress::Gate;
+use tidegate_vault::{ApiKey, Context, Installation, Keyring, Organisation};
+
+use crate::lines::line;
+
+pub const START: Timestamp = Timestamp::from_ms(1_795_255_200_000);
+pub const SERVER_KEY: &str = "sk-upstream-very-secret";
+/// Stands in every prompt; must stand in no log and in no message to an object.
+pub const PROMPT: &str = "attack-at-dawn";
+const INSTALLATION: &str = "installation-0123456789abcdef-xyz";
+
+/// An exchange and what became of it.
+#[derive(Default)]
+pub struct Talk {
+    pub status: Option<u16>,
+    pub headers: Vec<(String, String)>,
+    /// The body, or the stream so far.
+    pub body: Vec<u8>,
+    pub closed: bool,
+    pub done: bool,
+    /// Attempts in order: URL, headers, body if it is not the client's own.
+    pub fetches: Vec<Fetched>,
+    pub asks: VecDeque<Open>,
+    pub logs: Vec<Value>,
+    pub wake_at: Option<Timestamp>,
+    pub reads_body: Option<usize>,
+    /// Attempts that may still say something.
+    pub live: BTreeSet<u32>,
+    whole: Vec<u8>,
+}
+
+pub struct Fetched {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub own_body: Option<Vec<u8>>,
+    pub stream: bool,
+}
+
+/// A call that is out.
+#[derive(Clone)]
+pub struct Open {
+    pub call: u32,
+    pub to: ObjectName,
+    pub message: Value,
+    pub timeout_ms: u64,
+}
+
+impl Talk {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(key, _)| key == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "`{name}` twice");
+        value
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Status and the error's code.
+    pub fn error(&self) -> (u16, String) {
+        let body = self.json();
+        assert!(body["error"]["message"].is_string(), "{body}");
+        (
+            self.status.unwrap(),
+            body["error"]["code"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    }
+}
+
+pub struct Rig {
+    pub gateway: Gateway,
+    pub now: Timestamp,
+    pub snapshot: Snapshot,
+    pub records: BTreeMap<String, KeyRecord>,
+    pub key: String,
+    pub key_id: String,
+    /// Whether fleets answer.
+    pub fleet_is_up: bool,
+    /// What fleets were asked, as command names.
+    pub fleet_asked: Vec<String>,
+    pub refreshes: VecDeque<(u32, ObjectName, String)>,
+    pub talks: BTreeMap<u32, Talk>,
+    /// Messages to objects in the order they left; an ask with its exchange and call.
+    pub sent: Vec<(ObjectName, Value, Option<(u32, u32)>)>,
+    /// A host that does not forget exchanges when they are done.
+    pub never_forgets: bool,
+    installation: Installation,
+}
+
+pub fn server(id: &str, model: &str) -> SnapshotServer {
+    SnapshotServer {
+        id: id.to_owned(),
+        entry: ServerEntry {
+            model_name: model.to_owned(),
+            endpoint_url: format!("https://{id}.example.com/v1"),
+            sealed_api_key: None,
+            owner: None,
+            max_concurrency: 4,
+            queue_depth: 8,
+            weight: 1,
+            priority: 0,
+            price_microusd_per_hour: 0,
+            metadata: BTreeMap::new(),
+            upstream_model: None,
+            first_token_cap_ms: None,
+        },
+        status: ServerStatus {
+            state: ServerState::Healthy,
+            ..ServerStatus::default()
+        },
+        created_at_ms: START.as_ms(),
+    }
+}
+
+pub fn route(targets: &[&str], fallbacks: &[&str]) -> Route {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Route {
+        targets: owned(targets),
+        fallbacks: owned(fallbacks),
+        ..Route::default()
+    }
+}
+
+pub fn chat() -> Value {
+    json!({"model": "m", "messages": [{"role": "user", "content": PROMPT}]})
+}
+
+pub fn streamed() -> Value {
+    json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": PROMPT}]})
+}
+
+pub const SSE: &[(&str, &str)] = &[("content-type", "text/event-stream")];
+pub const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+pub const ANSWER: &[u8] =
+    br#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
+pub const ROLE: &[u8] =
+    b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+pub const WORD: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+pub const FINISH: &[u8] =
+    b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub const USAGE: &[u8] =
+    b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
+pub const DONE: &[u8] = b"data: [DONE]\n\n";
+
+pub fn installation() -> Installation {
+    Installation::derive(INSTALLATION.as_bytes()).unwrap()
+}
+
+pub fn mint(installation: &Installation, seed: u8) -> ApiKey {
+    let org = Organisation::parse("default").unwrap();
+    ApiKey::mint(installation, &org, [seed; tidegate_vault::KEY_RANDOM])
+}
+
+impl Rig {
+    /// One model `m` at these servers.
+    pub fn new(servers: &[&str]) -> Self {
+        let installation = installation();
+        let keyring = Keyring::new(installation.wrapping_key().clone(), None);
+        let minted = mint(&installation, 7);
+        let key_id = minted.key_id.to_string();
+        let record = KeyRecord {
+            id: key_id.clone(),
+            name: "test".to_owned(),
+            secret_hash: minted.secret_hash.to_hex(),
+            scopes: vec!["inference".to_owned()],
+            ..KeyRecord::default()
+        };
+        let config = Config {
+            installation: self::installation(),
+            keyring,
+            admin_key: None,
+            gate: Gate::default(),
+        };
+        Self {
+            gateway: Gateway::new(config, Box::new(Seeded::new(3))),
+            now: START,
+            snapshot: Snapshot {
+                version: 1,
+                servers: servers.iter().map(|id| server(id, "m")).collect(),
+                ..Snapshot::default()
+            },
+            records: BTreeMap::from([(key_id.clone(), record)]),
+            key: minted.text.expose_str().unwrap().to_owned(),
+            key_id,
+            fleet_is_up: true,
+            fleet_asked: Vec::new(),
+            refreshes: VecDeque::new(),
+            talks: BTreeMap::new(),
+            sent: Vec::new(),
+            never_forgets: false,
+            installation,
+        }
+    }
+
+    pub fn record(&mut self) -> &mut KeyRecord {
+        self.records.get_mut(&self.key_id).unwrap()
+    }
+
+    pub fn entry(&mut self, server: usize) -> &mut ServerEntry {
+        &mut self.snapshot.servers[server].entry
+    }
+
+    /// A key of a server's own, sealed as the registry does.
+    pub fn seal_key(&mut self, server: usize) {
+        let keyring = Keyring::new(self.installation.wrapping_key().clone(), None);
+        let id = self.snapshot.servers[server].id.clone();
+        let context = Context {
+            organisation: "default",
+            record: &format!("server/{id}"),
+            field: "api_key",
+        };
+        let random = [9; tidegate_vault::SEAL_RANDOM];
+        let sealed = tidegate_vault::seal(&keyring, &context, SERVER_KEY.as_bytes(), &random);
+        self.entry(server).sealed_api_key = Some(sealed.unwrap().into_string());
+    }
+
+    pub fn head(&self, path: &str) -> Head {
+        let pair = |name: &str, value: String| (name.to_owned(), value);
+        Head {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            headers: vec![
+                pair("authorization", format!("Bearer {}", self.key)),
+                pair("content-type", "application/json".to_owned()),
+            ],
+        }
+    }
+
+    pub fn pass(&mut self, ms: i64) {
+        self.now = self.now + Span::from_ms(ms);
+    }
+
+    /// A request as it arrives: fleets are answered, and whatever comes then is the result.
+    pub fn arrive(&mut self, head: Head) -> (u32, Vec<String>) {
+        let (id, effects) = self.gateway.begin(self.now, head);
+        self.talks.insert(id, Talk::default());
+        let lines = self.take(id, effects);
+        (id, self.with_fleet(id, lines))
+    }
+
+    pub fn body(&mut self, id: u32, body: &[u8]) -> Vec<String> {
+        let effects = self.gateway.body(id, self.now, Some(body.to_vec()));
+        let lines = self.take(id, effects);
+        self.with_fleet(id, lines)
+    }
+
+    /// A whole request, up to what comes when its body is read.
+    pub fn request(&mut self, path: &str, body: &Value) -> (u32, Vec<String>) {
+        let head = self.head(path);
+        self.send(head, body)
+    }
+
+    pub fn send(&mut self, head: Head, body: &Value) -> (u32, Vec<String>) {
+        let (id, first) = self.arrive(head);
+        if self.talk(id).reads_body.is_none() {
+            return (id, first);
+        }
+        let lines = self.body(id, body.to_string().as_bytes());
+        (id, lines)
+    }
+
+    pub fn chat(&mut self, body: &Value) -> (u32, Vec<String>) {
+        self.request("/v1/chat/completions", body)
+    }
+
+    /// A chat that has been granted a slot at `server`, the only one that was asked.
+    pub fn granted_chat(&mut self, body: &Value, server: &str) -> u32 {
+        let (id, _) = self.chat(body);
+        let lines = self.grant(id, server);
+        assert!(
+            lines.iter().any(|line| line.starts_with("fetch")),
+            "{lines:?}"
+        );
+        id
+    }
+
+    pub fn talk(&self, id: u32) -> &Talk {
+        &self.talks[&id]
+    }
+
+    fn with_fleet(&mut self, id: u32, mut lines: Vec<String>) -> Vec<String> {
+        while self.fleet_is_up {
+            let asks = &mut self.talks.get_mut(&id).unwrap().asks;
+            let Some(place) = asks
+                .iter()
+                .position(|open| open.to.kind() == ObjectKind::Fleet)
+            else {
+                break;
+            };
+            let open = asks.remove(place).unwrap();
+            let reply = self.fleet_reply(&open.message);
+            let outcome = CallOutcome::Answered(reply);
+            let effects = self.gateway.answered(id, self.now, open.call, outcome);
+            lines = self.take(id, effects);
+        }
+        lines
+    }
+
+    pub fn fleet_reply(&mut self, message: &Value) -> String {
+        self.fleet_asked
+            .push(message["command"].as_str().unwrap().to_owned());
+        match serde_json::from_value(message.clone()).unwrap() {
+            FleetCommand::Key { id } => {
+                let answer = match self.records.get(&id) {
+                    Some(record) => FleetAnswer::Key {
+                        record: Box::new(record.clone()),
+                    },
+                    None => FleetAnswer::NotFound,
+                };
+                serde_json::to_string(&answer).unwrap()
+            }
+            FleetCommand::Snapshot { known_version } => {
+                let answer = if known_version == self.snapshot.version {
+                    SnapshotAnswer::Unchanged
+                } else {
+                    SnapshotAnswer::Fresh {
+                        snapshot: self.snapshot.clone(),
+                    }
+                };
+                serde_json::to_string(&answer).unwrap()
+            }
+            other => panic!("nobody asks a fleet this here: {other:?}"),
+        }
+    }
+
+    /// Ends the oldest refresh that runs behind a request.
+    pub fn refreshed(&mut self) {
+        let (token, _, message) = self.refreshes.pop_front().unwrap();
+        let reply = self.fleet_reply(&serde_json::from_str(&message).unwrap());
+        self.gateway
+            .refreshed(self.now, token, CallOutcome::Answered(reply));
+    }
+
+    // What objects say.
+
+    fn open(&mut self, id: u32, to: &str) -> Open {
+        let asks = &mut self.talks.get_mut(&id).unwrap().asks;
+        let place = asks
+            .iter()
+            .position(|open| open.to.as_str() == to)
+            .unwrap_or_else(|| panic!("{to} was not asked"));
+        asks.remove(place).unwrap()
+    }
+
+    fn reply(&mut self, id: u32, to: &str, outcome: CallOutcome) -> Vec<String> {
+        let open = self.open(id, to);
+        let effects = self.gateway.answered(id, self.now, open.call, outcome);
+        self.take(id, effects)
+    }
+
+    fn instance_says(&mut self, id: u32, server: &str, answer: &AskAnswer) -> Vec<String> {
+        let text = serde_json::to_string(answer).unwrap();
+        let to = format!("instance/default/{server}");
+        self.reply(id, &to, CallOutcome::Answered(text))
+    }
+
+    pub fn grant(&mut self, id: u32, server: &str) -> Vec<String> {
+        self.grant_with(id, server, 1, 0, 100)
+    }
+
+    pub fn grant_with(
+        &mut self,
+        id: u32,
+        server: &str,
+        running: u32,
+        queued: u32,
+        score: u32,
+    ) -> Vec<String> {
+        let answer = AskAnswer::Granted {
+            lease_until_ms: self.now.as_ms() + 60_000,
+            running,
+            queued,
+            capacity: 4,
+            score,
+        };
+        self.instance_says(id, server, &answer)
+    }
+
+    pub fn deny(&mut self, id: u32, server: &str, denied: DeniedWire) -> Vec<String> {
+        let answer = AskAnswer::Denied {
+            denied,
+            retry_after_ms: None,
+        };
+        self.instance_says(id, server, &answer)
+    }
+
+    pub fn lose(&mut self, id: u32, server: &str) -> Vec<String> {
+        let to = format!("instance/default/{server}");
+        self.reply(id, &to, CallOutcome::Failed("evicted".to_owned()))
+    }
+
+    pub fn key_says(&mut self, id: u32, answer: &KeyAnswer) -> Vec<String> {
+        let to = format!("key/default/{}", self.key_id);
+        let text = serde_json::to_string(answer).unwrap();
+        self.reply(id, &to, CallOutcome::Answered(text))
+    }
+
+    pub fn key_is_lost(&mut self, id: u32) -> Vec<String> {
+        let to = format!("key/default/{}", self.key_id);
+        self.reply(id, &to, CallOutcome::Failed("overloaded".to_owned()))
+    }
+
+    pub fn model_says(&mut self, id: u32, answer: &WaitAnswer) -> Vec<String> {
+        let text = serde_json::to_string(answer).unwrap();
+        self.reply(id, "model/default/m", CallOutcome::Answered(text))
+    }
+
+    pub fn model_is_lost(&mut self, id: u32) -> Vec<String> {
+        let lost = CallOutcome::Failed("evicted".to_owned());
+        self.reply(id, "model/default/m", lost)
+    }
+
+    // What servers and the host say.
+
+    pub fn headers(
+        &mut self,
+        id: u32,
+        attempt: u32,
+        status: u16,
+        headers: &[(&str, &str)],
+    ) -> Vec<String> {
+        let owned: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let effects = self.gateway.headers(id, self.now, attempt, status, &owned);
+        self.take(id, effects)
+    }
+
+    pub fn chunk(&mut self, id: u32, attempt: u32, chunk: &[u8]) -> Vec<String> {
+        let effects = self.gateway.chunk(id, self.now, attempt, chunk);
+        self.take_with_chunk(id, effects, chunk)
+    }
+
+    pub fn whole(&mut self, id: u32, attempt: u32, body: &[u8]) -> Vec<String> {
+        let talk = self.talks.get_mut(&id).unwrap();
+        talk.live.remove(&attempt);
+        talk.whole = body.to_vec();
+        let effects = self.gateway.whole(id, self.now, attempt, body);
+        self.take(id, effects)
+    }
+
+    /// A whole answer with its headers.
+    pub fn answer(&mut self, id: u32, attempt: u32, status: u16, body: &[u8]) -> Vec<String> {
+        let mut lines = self.headers(id, attempt, status, JSON);
+        lines.extend(self.whole(id, attempt, body));
+        lines
+    }
+
+    pub fn end(&mut self, id: u32, attempt: u32, end: BodyEnd) -> Vec<String> {
+        self.talks.get_mut(&id).unwrap().live.remove(&attempt);
+        let effects = self.gateway.body_ended(id, self.now, attempt, end);
+        self.take(id, effects)
+    }
+
+    pub fn wake(&mut self, id: u32) -> Vec<String> {
+        let effects = self.gateway.wake(id, self.now, true);
+        self.take(id, effects)
+    }
+
+    /// The timer rings while the client, not the server, is waited for.
+    pub fn wake_slow_client(&mut self, id: u32) -> Vec<String> {
+        let effects = self.gateway.wake(id, self.now, false);
+        self.take(id, effects)
+    }
+
+    /// Goes to the moment that was set, `ms` from now, and rings.
+    pub fn wake_in(&mut self, id: u32, ms: i64) -> Vec<String> {
+        let at = self.talk(id).wake_at.expect("no timer is set");
+        assert_eq!(at.as_ms() - self.now.as_ms(), ms, "the timer");
+        self.now = at;
+        self.wake(id)
+    }
+
+    pub fn leave(&mut self, id: u32) -> Vec<String> {
+        let effects = self.gateway.gone(id, self.now);
+        self.take(id, effects)
+    }
+
+    pub fn flush(&mut self) -> Vec<String> {
+        let effects = self.gateway.flush();
+        let lines = effects
+            .iter()
+            .map(|effect| line(effect, self.now))
+            .collect();
+        for effect in &effects {
+            self.check(effect);
+            self.note_sent(0, effect);
+        }
+        lines
+    }
+
+    pub fn take(&mut self, id: u32, effects: Vec<Effect>) -> Vec<String> {
+        self.take_with_chunk(id, effects, &[])
+    }
+
+    fn take_with_chunk(&mut self, id: u32, effects: Vec<Effect>, chunk: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for effect in effects {
+            self.check(&effect);
+            self.note_sent(id, &effect);
+            lines.push(line(&effect, self.now));
+            self.perform(id, effect, chunk);
+        }
+        lines
+    }
+
+    fn note_sent(&mut self, id: u32, effect: &Effect) {
+        let (to, message, call) = match effect {
+            Effect::Tell { to, message } => (to, message, None),
+            Effect::Ask {
+                call, to, message, ..
+            } => (to, message, Some((id, *call))),
+            _ => return,
+        };
+        let message = serde_json::from_str(message).unwrap();
+        self.sent.push((to.clone(), message, call));
+    }
+
+    /// Secrets and prompts stay where they belong.
+    fn check(&self, effect: &Effect) {
+        let text = serde_json::to_string(effect).unwrap();
+        assert!(!text.contains(&self.key), "the client's key leaves: {text}");
+        if !matches!(effect, Effect::Fetch { .. }) {
+            assert!(!text.contains(SERVER_KEY), "a server's key leaves: {text}");
+        }
+        assert!(!text.contains(PROMPT), "the prompt leaves: {text}");
+    }
+
+    fn perform(&mut self, id: u32, effect: Effect, chunk: &[u8]) {
+        let gateway = &mut self.gateway;
+        let talk = self.talks.get_mut(&id).unwrap();
+        assert!(!talk.done, "after the end: {effect:?}");
+        match effect {
+            Effect::ReadBody { limit } => talk.reads_body = Some(limit),
+            Effect::Ask {
+                call,
+                to,
+                message,
+                timeout_ms,
+            } => talk.asks.push_back(Open {
+                call,
+                to,
+                message: serde_json::from_str(&message).unwrap(),
+                timeout_ms,
+            }),
+            Effect::Refresh {
+                token, to, message, ..
+            } => self.refreshes.push_back((token, to, message)),
+            Effect::Fetch {
+                attempt,
+                url,
+                headers,
+                own_body,
+                stream,
+                ..
+            } => {
+                assert_eq!(attempt as usize, talk.fetches.len(), "attempts count up");
+                talk.live.insert(attempt);
+                talk.fetches.push(Fetched {
+                    url,
+                    headers,
+                    own_body: own_body.then(|| gateway.attempt_body(id, attempt)),
+                    stream,
+                });
+            }
+            Effect::Respond {
+                status,
+                headers,
+                body,
+            } => {
+                assert_eq!(talk.status, None, "answered twice");
+                talk.status = Some(status);
+                talk.headers = headers;
+                let own = body.map_or_else(|| gateway.output(id), String::into_bytes);
+                talk.body = if own.is_empty() {
+                    talk.whole.clone()
+                } else {
+                    own
+                };
+                talk.closed = true;
+            }
+            Effect::Open { headers } => {
+                assert_eq!(talk.status, None, "answered twice");
+                talk.status = Some(200);
+                talk.headers = headers;
+            }
+            Effect::Write | Effect::WriteChunk => {
+                assert!(talk.status.is_some() && !talk.closed, "nowhere to write");
+                let bytes = match effect {
+                    Effect::Write => gateway.output(id),
+                    _ => chunk.to_vec(),
+                };
+                talk.body.extend(bytes);
+            }
+            Effect::Close => {
+                assert!(talk.status.is_some() && !talk.closed, "nothing to close");
+                talk.closed = true;
+            }
+            Effect::WakeAt { at_ms } => talk.wake_at = Some(Timestamp::from_ms(at_ms)),
+            Effect::Log { line } => talk.logs.push(serde_json::from_str(&line).unwrap()),
+            Effect::Done => {
+                talk.done = true;
+                assert!(talk.closed || talk.status.is_none(), "left open");
+                if !self.never_forgets {
+                    gateway.forget(id);
+                }
+            }
+            Effect::Abort { attempt } => {
+                talk.live.remove(&attempt);
+            }
+            Effect::Tell { .. } | Effect::FlushAfter { .. } => {}
+            Effect::Probe { .. } => panic!("nothing is probed here"),
+        }
+    }
+}
+
+/// A key that nobody of this installation made: the right shape, a wrong MAC.
+pub fn forged(key: &str) -> String {
+    let (head, last) = key.split_at(key.len() - 1);
+    format!("{head}{}", if last == "0" { "1" } else { "0" })
+}
