@@ -82,9 +82,10 @@ export class Attempt {
 
   async #collect(response: Response): Promise<void> {
     const { attempt, max_body } = this.#effect;
-    const body = await readWhole(response.body, max_body);
+    const body = await readWhole(response, max_body);
     if (this.#abort.signal.aborted) return;
-    if (body === undefined) this.#listener.ended(attempt, End.TooLarge);
-    else this.#listener.whole(attempt, body);
+    if (body !== undefined) return this.#listener.whole(attempt, body);
+    this.#listener.ended(attempt, End.TooLarge);
+    this.#abort.abort();
   }
 }

@@ -2,26 +2,22 @@
 
 type Body = ReadableStream<Uint8Array> | null;
 
-/** The whole body, or `undefined` when it is longer than `limit`. */
-export async function readWhole(body: Body, limit: number): Promise<Uint8Array | undefined> {
-  const { bytes, more } = await read(body, limit);
+/** The body of a request or an answer, or `undefined` when it is longer than `limit`. */
+export async function readWhole(message: Request | Response, limit: number): Promise<Uint8Array | undefined> {
+  const declared = message.headers.get("content-length");
+  // Compressed, an answer grows beyond what it declared while it is read.
+  if (declared !== null && !message.headers.has("content-encoding")) {
+    if (Number(declared) > limit) return undefined;
+    // HTTP lets no body be longer than it declared itself: one call instead of one for each piece.
+    return new Uint8Array(await message.arrayBuffer());
+  }
+  const { bytes, more } = await read(message.body, limit);
   return more ? undefined : bytes;
 }
 
 /** The first bytes of a body, at most `limit`. */
 export async function readHead(body: Body, limit: number): Promise<Uint8Array> {
   return (await read(body, limit)).bytes;
-}
-
-/** A request's body, or `undefined` when it is longer than `limit`. */
-export async function readRequest(request: Request, limit: number): Promise<Uint8Array | undefined> {
-  const declared = request.headers.get("content-length");
-  if (declared !== null) {
-    if (Number(declared) > limit) return undefined;
-    // HTTP lets no body be longer than it declared itself: one call instead of one for each piece.
-    return new Uint8Array(await request.arrayBuffer());
-  }
-  return readWhole(request.body, limit);
 }
 
 async function read(body: Body, limit: number): Promise<{ bytes: Uint8Array; more: boolean }> {

@@ -7,7 +7,7 @@ import type { EdgeHandle, End } from "tidegate-wasm";
 import { Answer } from "./answer";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
-import { readRequest } from "./bodies";
+import { readWhole } from "./bodies";
 import { type EdgeEffect, type FetchEffect, unknown } from "./effects";
 import { enter, logError } from "./engine";
 import type { Env } from "./env";
@@ -169,7 +169,7 @@ export class Exchange implements Listener {
 
   async #readBody(limit: number): Promise<Report> {
     try {
-      const body = await readRequest(this.#request, limit);
+      const body = await readWhole(this.#request, limit);
       this.#body = body ?? this.#body;
       return (edge, id, now) => edge.body(id, now, body);
     } catch (error) {
