@@ -149,7 +149,10 @@ impl Dispatch {
         }
         self.note_retry_after(retry_after);
         if self.is_running() {
-            // A race or a comparison that is off; the attempt that is running goes on alone.
+            // A race or a comparison that is off; the attempt that is running goes on alone for now.
+            if purpose == Purpose::Hedge {
+                self.on_hedge_refused(now);
+            }
             return;
         }
         if self.someone_is_asked() {
@@ -198,7 +201,7 @@ impl Dispatch {
             self.ask(slot, purpose, manner, effects);
             return;
         }
-        if purpose == Purpose::Hedge || self.is_running() {
+        if self.is_running() {
             return;
         }
         if let Some(slot) = self.least_busy_refused() {
@@ -221,7 +224,13 @@ impl Dispatch {
         self.fail(now, failure, effects);
     }
 
-    fn ask(&mut self, slot: Slot, purpose: Purpose, manner: Manner, effects: &mut Vec<Effect>) {
+    pub(super) fn ask(
+        &mut self,
+        slot: Slot,
+        purpose: Purpose,
+        manner: Manner,
+        effects: &mut Vec<Effect>,
+    ) {
         self.set(slot, Standing::Asked(purpose, manner));
         effects.push(Effect::Ask {
             slot,

@@ -10,6 +10,7 @@
 
 mod asking;
 mod event;
+mod hedging;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -93,7 +94,7 @@ pub struct Dispatch {
     panic_asks: u32,
     /// Since when a grant waits for its twin's answer.
     held_since: Option<Timestamp>,
-    hedged: bool,
+    hedge: hedging::Hedge,
     same_server_retry_used: bool,
     retry_after: Option<Span>,
     last_failure: Option<FailureKind>,
@@ -129,7 +130,7 @@ impl Dispatch {
             asks_in_pass: 0,
             panic_asks: 0,
             held_since: None,
-            hedged: false,
+            hedge: hedging::Hedge::default(),
             same_server_retry_used: false,
             retry_after: None,
             last_failure: None,

@@ -415,11 +415,132 @@ fn a_refused_hedge_leaves_the_first_attempt_running() {
         d.handle(at(4001), refused(1, Refusal::RetryBudgetSpent)),
         []
     );
-    assert_eq!(d.poll_timeout(), Some(at(300_000)));
     assert_eq!(
         d.handle(at(5000), Event::Ready { attempt: 0 }),
         [Effect::Commit { attempt: 0 }]
     );
+}
+
+#[test]
+fn a_refused_hedge_is_asked_again_while_the_request_is_silent() {
+    let (mut d, _) = start(2, false);
+    d.handle(at(0), granted(0));
+    d.handle_timeout(at(4000));
+    d.handle(at(4010), refused(1, Refusal::RetryBudgetSpent));
+    assert_eq!(d.poll_timeout(), Some(at(6010)), "half the delay later");
+    assert_eq!(d.handle_timeout(at(6009)), []);
+    assert_eq!(
+        d.handle_timeout(at(6010)),
+        [ask(1, Purpose::Hedge, Manner::Tentative)]
+    );
+    assert_eq!(d.poll_timeout(), Some(at(300_000)), "one ask at a time");
+    assert_eq!(
+        d.handle(at(6020), granted(1)),
+        [Effect::Fetch {
+            attempt: 1,
+            slot: 1
+        }]
+    );
+    assert_eq!(
+        d.handle(at(6100), Event::Ready { attempt: 1 }),
+        [
+            Effect::Commit { attempt: 1 },
+            Effect::Abort { attempt: 0 },
+            settle(0, 0, failure(FailureKind::Timeout), None, 6100),
+        ]
+    );
+}
+
+#[test]
+fn a_request_asks_for_a_hedge_five_times_at_most() {
+    let (mut d, _) = start(2, false);
+    d.handle(at(0), granted(0));
+    for n in 0..5 {
+        let due = at(4000 + n * 2000);
+        assert_eq!(d.poll_timeout(), Some(due));
+        let effects = d.handle_timeout(due);
+        assert_eq!(effects, [ask(1, Purpose::Hedge, Manner::Tentative)]);
+        d.handle(due, refused(1, Refusal::Busy { score: 9 }));
+    }
+    assert_eq!(d.poll_timeout(), Some(at(300_000)));
+}
+
+#[test]
+fn who_was_not_asked_is_raced_before_those_that_refused_who_then_take_turns() {
+    let (mut d, _) = start(5, false);
+    d.handle(at(0), refused(0, Refusal::OutOfService));
+    d.handle(at(0), refused(1, Refusal::Busy { score: 9 }));
+    d.handle(at(0), granted(2));
+    for (n, slot) in [3, 4, 1, 3, 4].into_iter().enumerate() {
+        let due = at(4000 + i64::try_from(n).unwrap() * 2000);
+        let effects = d.handle_timeout(due);
+        assert_eq!(effects, [ask(slot, Purpose::Hedge, Manner::Tentative)]);
+        d.handle(due, refused(slot, Refusal::CoolingDown));
+    }
+}
+
+#[test]
+fn where_time_changes_nothing_nobody_is_asked_again() {
+    for refusal in [Refusal::OutOfService, Refusal::TooLate] {
+        let (mut d, _) = start(2, false);
+        d.handle(at(0), granted(0));
+        d.handle_timeout(at(4000));
+        d.handle(at(4001), refused(1, refusal));
+        assert_eq!(d.poll_timeout(), Some(at(300_000)));
+    }
+}
+
+#[test]
+fn a_short_delay_does_not_make_the_asks_come_fast() {
+    let limits = Limits {
+        hedge_after: Some(Span::from_ms(500)),
+        ..limits()
+    };
+    let mut d = Dispatch::new(T0, equals(2), limits, false, false);
+    d.handle(T0, Event::Started);
+    d.handle(at(0), granted(0));
+    d.handle_timeout(at(500));
+    d.handle(at(510), refused(1, Refusal::Full));
+    assert_eq!(d.poll_timeout(), Some(at(1510)));
+}
+
+#[test]
+fn after_a_retry_the_delay_of_the_new_attempt_counts_too() {
+    let (mut d, _) = start(3, false);
+    d.handle(at(0), granted(0));
+    d.handle_timeout(at(4000));
+    d.handle(at(4000), refused(1, Refusal::RetryBudgetSpent));
+    let outcome = failure(FailureKind::Transport);
+    d.handle(
+        at(5000),
+        Event::Ended {
+            attempt: 0,
+            outcome,
+        },
+    );
+    d.handle(at(5000), granted(2));
+    assert_eq!(d.poll_timeout(), Some(at(9000)));
+    assert_eq!(
+        d.handle_timeout(at(9000)),
+        [ask(1, Purpose::Hedge, Manner::Tentative)]
+    );
+}
+
+#[test]
+fn a_request_is_raced_once() {
+    let (mut d, _) = start(3, false);
+    d.handle(at(0), granted(0));
+    d.handle_timeout(at(4000));
+    d.handle(at(4000), granted(1));
+    let outcome = failure(FailureKind::Transport);
+    d.handle(
+        at(5000),
+        Event::Ended {
+            attempt: 0,
+            outcome,
+        },
+    );
+    assert_eq!(d.poll_timeout(), Some(at(304_000)));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Every deadline of a dispatch: the whole request, the wait for the model, the first token of each
-//! attempt, silence in the answer, the twin of a pair, and the moment to race a silent server.
+//! attempt, silence in the answer, the twin of a pair, and the moment to race a silent server (whose rules
+//! stand in `hedging`).
 
-use super::{Dispatch, Effect, Failure, Phase, Purpose, Standing};
+use super::{Dispatch, Effect, Failure, Phase};
 use crate::outcome::{FailureKind, Outcome};
 use crate::time::Timestamp;
 
@@ -51,8 +52,7 @@ impl Dispatch {
             self.fail(now, Failure::Busy { retry_after }, &mut effects);
         }
         if self.hedge_at().is_some_and(|at| now >= at) {
-            self.hedged = true;
-            self.ask_next(now, Purpose::Hedge, &mut effects);
+            self.ask_hedge(&mut effects);
         }
         effects
     }
@@ -91,25 +91,5 @@ impl Dispatch {
 
     pub(super) fn wait_deadline(&self) -> Timestamp {
         self.arrived_at + self.limits.model_wait.min(self.limits.total)
-    }
-
-    /// A hedge is due when one attempt alone is running, silent for long enough, and a candidate is left.
-    fn hedge_at(&self) -> Option<Timestamp> {
-        let after = self.limits.hedge_after?;
-        if self.hedged || self.phase != Phase::Searching || self.next_fresh().is_none() {
-            return None;
-        }
-        if self
-            .standings
-            .iter()
-            .any(|standing| matches!(standing, Standing::Asked(..) | Standing::Held(..)))
-        {
-            return None;
-        }
-        let mut live = self.attempts.iter().filter(|attempt| attempt.live);
-        match (live.next(), live.next()) {
-            (Some(only), None) => Some(only.started_at + after),
-            _ => None,
-        }
     }
 }

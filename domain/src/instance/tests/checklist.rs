@@ -33,31 +33,32 @@ fn r1_attempts_under_total_failure_stay_within_a_fifth_over_the_requests() {
 }
 
 #[test]
-fn r1_a_quiet_server_may_be_retried_on_three_times_and_what_was_not_sent_is_given_back() {
-    let mut world = World::new(9, 9);
-    for name in ["a", "b", "c"] {
-        assert!(grant_kind(&world.asks(name, AskKind::Retry, AskMode::Tentative)).is_some());
+fn r1_a_quiet_server_may_be_retried_on_ten_times_a_minute_and_what_was_not_sent_is_given_back() {
+    let mut world = World::new(99, 9);
+    for n in 0..10 {
+        let name = format!("r{n}");
+        assert!(grant_kind(&world.asks(&name, AskKind::Retry, AskMode::Tentative)).is_some());
     }
-    let refused = world.asks("d", AskKind::Hedge, AskMode::Normal);
-    assert_eq!(refused, [denied("d", Denied::RetryBudgetSpent)]);
-    world.handle(Event::Cancelled(id("a")));
-    assert!(grant_kind(&world.asks("d", AskKind::Hedge, AskMode::Normal)).is_some());
+    let refused = world.asks("late", AskKind::Hedge, AskMode::Normal);
+    assert_eq!(refused, [denied("late", Denied::RetryBudgetSpent)]);
+    world.handle(Event::Cancelled(id("r0")));
+    assert!(grant_kind(&world.asks("late", AskKind::Hedge, AskMode::Normal)).is_some());
     world.after(60_000);
-    assert!(grant_kind(&world.asks("e", AskKind::Retry, AskMode::Normal)).is_some());
+    assert!(grant_kind(&world.asks("later", AskKind::Retry, AskMode::Normal)).is_some());
 }
 
 #[test]
 fn r1_a_retry_that_waits_is_spent_and_given_back_if_its_turn_never_comes() {
-    let mut world = World::new(1, 9);
+    let mut world = World::new(1, 99);
     world.normal("a");
-    for name in ["b", "c", "d"] {
-        let effects = world.asks(name, AskKind::Retry, AskMode::Normal);
+    for n in 0..10 {
+        let effects = world.asks(&format!("r{n}"), AskKind::Retry, AskMode::Normal);
         assert!(is_denied(&effects).is_none(), "{effects:?}");
     }
-    let refused = world.asks("e", AskKind::Retry, AskMode::Normal);
-    assert_eq!(refused, [denied("e", Denied::RetryBudgetSpent)]);
-    world.handle(Event::Cancelled(id("b")));
-    let effects = world.asks("e", AskKind::Retry, AskMode::Normal);
+    let refused = world.asks("late", AskKind::Retry, AskMode::Normal);
+    assert_eq!(refused, [denied("late", Denied::RetryBudgetSpent)]);
+    world.handle(Event::Cancelled(id("r0")));
+    let effects = world.asks("late", AskKind::Retry, AskMode::Normal);
     assert!(is_denied(&effects).is_none(), "{effects:?}");
 }
 

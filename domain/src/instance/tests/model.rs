@@ -104,7 +104,10 @@ impl Host {
             max_concurrency: 5,
             queue_depth: 4,
         };
-        let server = Instance::new(7, limits, Policy::default(), START);
+        let mut policy = Policy::default();
+        // So low that a run of a few hundred events spends it.
+        policy.retry_budget.floor = 3;
+        let server = Instance::new(7, limits, policy, START);
         Self {
             record: server.record(),
             server,
