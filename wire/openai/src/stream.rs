@@ -299,6 +299,9 @@ impl StreamReader {
         if view.is_error() {
             return fail_upstream(upstream_error::read_event(payload));
         }
+        if view.lacks_choices() {
+            return fail(Outcome::InvalidEvent);
+        }
         self.progress.note(&view);
         if self.options.hide_usage && view.is_usage_chunk() {
             return Verdict::Drop;

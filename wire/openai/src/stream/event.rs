@@ -21,6 +21,7 @@ pub(super) struct EventView {
     pub(super) has_content: bool,
     has_usage_object: bool,
     has_choices: bool,
+    null_choices: bool,
     empty_choices: bool,
     has_error: bool,
     has_detail: bool,
@@ -45,7 +46,8 @@ impl EventView {
             }
         })?;
         if let Some(raw) = choices {
-            view.has_choices = raw != "null";
+            view.null_choices = raw == "null";
+            view.has_choices = !view.null_choices;
             view.empty_choices = true;
             // A value of another shape was valid JSON, so the walk stops at its first byte.
             let _other_shape = walk_list(raw, |choice| view.read_choice(choice));
@@ -76,6 +78,12 @@ impl EventView {
     /// The extra chunk that `include_usage` brings: counts and no choice.
     pub(super) fn is_usage_chunk(&self) -> bool {
         self.has_usage_object && self.empty_choices
+    }
+
+    /// `"choices": null`, on which SDKs stop with an exception of their own: they read `choices[0]`, or the
+    /// length. One with counts, which has no choice anyway, is let be: it ends an answer that is whole.
+    pub(super) fn lacks_choices(&self) -> bool {
+        self.null_choices && !self.has_usage_object
     }
 
     /// An error in the place of a chunk, in any dialect.
@@ -148,6 +156,15 @@ mod tests {
     fn null_usage_and_empty_choices_are_no_usage_chunk() {
         assert!(!read(r#"{"choices":[],"usage":null}"#).is_usage_chunk());
         assert!(read(r#"{"choices":[],"usage":{}}"#).is_usage_chunk());
+    }
+
+    #[test]
+    fn null_choices_are_none_unless_the_chunk_is_there_for_its_counts() {
+        assert!(read(r#"{"choices":null}"#).lacks_choices());
+        assert!(read(r#"{"choices":null,"usage":null}"#).lacks_choices());
+        assert!(!read(r#"{"choices":null,"usage":{"prompt_tokens":1}}"#).lacks_choices());
+        assert!(!read(r#"{"choices":[]}"#).lacks_choices());
+        assert!(!read(r#"{"type":"ping"}"#).lacks_choices());
     }
 
     #[test]

@@ -385,6 +385,27 @@ fn the_usage_chunk_is_hidden_from_a_client_that_did_not_ask() {
 }
 
 #[test]
+fn null_choices_break_a_stream_off_and_an_error_beside_them_is_told() {
+    let sent = says("a");
+    let broken = play(
+        &(sent.clone() + "data: {\"choices\":null}\n\n" + DONE),
+        End::Eof,
+    );
+    assert_broken(
+        &broken,
+        &sent,
+        "upstream_invalid_answer",
+        Outcome::InvalidEvent,
+    );
+    let error = "data: {\"choices\":null,\"error\":{\"message\":\"no\"}}\n\n";
+    let told = play(error, End::Eof);
+    let outcome = Outcome::UpstreamError {
+        client_fault: false,
+    };
+    assert_eq!(told.outcome, Some(outcome));
+}
+
+#[test]
 fn a_prompt_filter_chunk_without_choices_is_not_a_usage_chunk() {
     let filter = "data: {\"choices\":[],\"prompt_filter_results\":[],\"usage\":null}\n\n";
     let stream = filter.to_owned() + &says("a") + DONE;
