@@ -144,6 +144,8 @@ struct Exchange {
     request_id: String,
     stage: Stage,
     next_call: CallId,
+    /// Its client went away while something else than inference ran.
+    left: bool,
 }
 
 enum Stage {
@@ -180,7 +182,7 @@ impl Gateway {
     pub fn begin(&mut self, now: Timestamp, head: Head) -> (ExchangeId, Vec<Effect>) {
         let id = self.shared.fresh_number();
         let request_id = format!("req_{}{id:08x}", self.shared.id_prefix);
-        let exchange = Exchange { head, request_id, stage: Stage::Over, next_call: 0 };
+        let exchange = Exchange { head, request_id, stage: Stage::Over, next_call: 0, left: false };
         self.exchanges.insert(id, exchange);
         let effects = self.step(id, now, |cx| route(cx));
         (id, effects)
@@ -265,13 +267,17 @@ impl Gateway {
 
     /// The client went away.
     pub fn gone(&mut self, id: ExchangeId, now: Timestamp) -> Vec<Effect> {
-        match self.exchanges.get(&id) {
+        match self.exchanges.get_mut(&id) {
             Some(Exchange { stage: Stage::Inference(_), .. }) => {
                 self.infer(id, now, |inference, cx| inference.on_client_left(cx))
             }
             // Nothing runs on the client's behalf but an object's turn, which ends by itself; an
-            // administrative change that has begun is not torn in two.
-            _ => Vec::new(),
+            // administrative change that has begun is not torn in two. No server is asked any more.
+            Some(exchange) => {
+                exchange.left = true;
+                Vec::new()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -343,6 +349,10 @@ impl Gateway {
             }
             Step::Respond(response) => {
                 effects.push(respond(&exchange.request_id, response));
+                effects.push(Effect::Done);
+                Stage::Over
+            }
+            Step::Infer(_) if exchange.left => {
                 effects.push(Effect::Done);
                 Stage::Over
             }

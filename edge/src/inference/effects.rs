@@ -83,9 +83,10 @@ impl Inference {
     fn ask(&mut self, cx: &mut Cx<'_>, slot: usize, purpose: Purpose, manner: Manner, deadline: Timestamp) {
         let Some(instance) = self.instance(slot) else { return };
         let mut turnover = cx.shared.outbox.board(&instance);
+        *self.asked.entry(slot).or_default() += 1;
         let riding = turnover.clone();
         turnover.ask = Some(Ask {
-            request: cx.request_id.to_owned(),
+            request: self.lease_id(cx, slot),
             priority: self.caller.key.priority,
             arrived_at_ms: self.arrived_at.as_ms(),
             deadline_ms: deadline.as_ms(),
@@ -109,9 +110,19 @@ impl Inference {
         call_object(cx, call, instance, &InstanceCommand::Turnover(turnover), timeout);
     }
 
+    /// Each ask at a server is one of its own there: what was said of an earlier one (given back, ended)
+    /// may arrive later than the next ask, and must not take the lease of that.
+    fn lease_id(&self, cx: &Cx<'_>, slot: usize) -> String {
+        match self.asked.get(&slot) {
+            None | Some(0 | 1) => cx.request_id.to_owned(),
+            Some(times) => format!("{}.{times}", cx.request_id),
+        }
+    }
+
     pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, slot: usize) {
         if let Some(instance) = self.instance(slot) {
-            cx.shared.outbox.cancel(&instance, cx.request_id);
+            let lease = self.lease_id(cx, slot);
+            cx.shared.outbox.cancel(&instance, &lease);
         }
         self.leased.retain(|leased| *leased != slot);
         self.flush(0);
@@ -246,10 +257,11 @@ impl Inference {
             }
         }
         let Some(instance) = self.instance(slot) else { return };
+        let lease = self.lease_id(cx, slot);
         cx.shared.outbox.settle(
             &instance,
             Settled {
-                request: cx.request_id.to_owned(),
+                request: lease,
                 outcome: outcome_wire(outcome),
                 first_token_ms: first_token.map(ms),
                 duration_ms: ms(duration),
@@ -412,7 +424,8 @@ impl Inference {
         self.renew_at = cx.now + RENEW_EVERY;
         for slot in &self.leased {
             if let Some(instance) = self.instance(*slot) {
-                cx.shared.outbox.renew(&instance, cx.request_id);
+                let lease = self.lease_id(cx, *slot);
+                cx.shared.outbox.renew(&instance, &lease);
             }
         }
         if matches!(self.key, KeyGate::Allowed(_)) {

@@ -54,6 +54,8 @@ pub struct Inference {
     next_call: CallId,
     /// Slots that hold an admission, for renewal.
     leased: Vec<usize>,
+    /// How often each slot was asked.
+    asked: BTreeMap<usize, u32>,
     committed: Option<usize>,
     /// The client's stream has begun.
     open: bool,
@@ -242,6 +244,7 @@ fn route(
         // Calls of the steps before (key record, snapshot) have small numbers.
         next_call: 1000,
         leased: Vec::new(),
+        asked: BTreeMap::new(),
         committed: None,
         open: false,
         answered: false,
