@@ -37,8 +37,14 @@ impl World {
         }
         for object in self.objects.values() {
             let name = &object.name;
-            if !object.waiting.is_empty() {
-                open.push(format!("{} polls at {name}", object.waiting.len()));
+            // A poll whose caller has given up is nobody's, and ends with the object's memory.
+            let polls = object
+                .waiting
+                .values()
+                .filter(|call| self.calls.contains_key(call))
+                .count();
+            if polls > 0 {
+                open.push(format!("{polls} polls at {name}"));
             }
             let rows = object
                 .store

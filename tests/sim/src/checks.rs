@@ -181,18 +181,22 @@ impl World {
             .iter()
             .filter(|(request, _)| !after.leases.contains_key(*request))
         {
-            let now = self.now;
-            let jumps = self.oracle.jumps_ms;
+            let runs = self
+                .upstreams
+                .values()
+                .any(|upstream| upstream.instance == id && upstream.request == *request);
+            if !runs {
+                continue;
+            }
+            let (now, jumps) = (self.now, self.oracle.jumps_ms);
             let known = self.oracle.known(id);
-            let ran_out =
-                after.leases_expired > before.leases_expired && lease.expires_at <= ran.now;
-            if ran_out {
+            known.excused.insert(request.clone());
+            if after.leases_expired > before.leases_expired && lease.expires_at <= ran.now {
                 let last = known
                     .renewed
                     .get(request)
                     .copied()
                     .unwrap_or(now - LEASE_MS);
-                known.excused.insert(request.clone());
                 if now - last + jumps < LEASE_MS - 1_000 {
                     let words = format!(
                         "{id} let {request} run out {} ms after its renewal",
@@ -202,14 +206,6 @@ impl World {
                 }
                 continue;
             }
-            let runs = self
-                .upstreams
-                .values()
-                .any(|upstream| upstream.instance == id && upstream.request == *request);
-            if !runs {
-                continue;
-            }
-            self.oracle.known(id).excused.insert(request.clone());
             let message = if let Run::Call { message, .. } = &ran.run {
                 message.as_str()
             } else {

@@ -56,10 +56,8 @@ pub struct Client {
     pub transcript: Vec<u8>,
     /// Chunks so far.
     pub chunks: u32,
-    /// The gateway's id of its request.
-    pub request: Option<String>,
-    /// Servers that were asked, as what last.
-    pub asks: BTreeMap<String, AskKind>,
+    /// Servers that were asked: as what, and under which id, last.
+    pub asks: BTreeMap<String, (AskKind, String)>,
     /// Attempts so far.
     pub attempts: u32,
     /// Requests at servers that are over, by number.
@@ -147,7 +145,6 @@ impl World {
             ended_at: None,
             transcript: Vec::new(),
             chunks: 0,
-            request: None,
             asks: BTreeMap::new(),
             attempts: 0,
             past: BTreeMap::new(),
@@ -182,8 +179,7 @@ impl World {
         let instance = to.tail().unwrap_or_default().to_owned();
         self.oracle.requests.insert(ask.request.clone(), client);
         let client = &mut self.clients[client];
-        client.asks.insert(instance, ask.kind);
-        client.request = Some(ask.request);
+        client.asks.insert(instance, (ask.kind, ask.request));
     }
 
     /// A newer snapshot could not be had.
@@ -307,7 +303,10 @@ impl World {
         if !rivals.iter().any(is_rival) {
             return;
         }
-        let by_hedge = self.clients[who].asks.get(&server) == Some(&AskKind::Hedge);
+        let by_hedge = matches!(
+            self.clients[who].asks.get(&server),
+            Some((AskKind::Hedge, _))
+        );
         self.met(if by_hedge {
             Situation::HedgeWon
         } else {

@@ -52,9 +52,9 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs a seed to its end.
-pub fn run(seed: u64, traced: bool) -> Report {
-    let mut world = World::new(seed, traced);
+/// Runs a seed to its end and keeps so many of its last lines.
+pub fn run(seed: u64, lines: usize) -> Report {
+    let mut world = World::new(seed, lines);
     world.run();
     Report {
         seed,

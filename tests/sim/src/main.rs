@@ -17,6 +17,8 @@ use tidegate_sim::{Report, Situation, Situations, run};
 
 /// Failing seeds that led to a change, each with why.
 const REGRESSIONS: &str = include_str!("../regressions.txt");
+/// Shown of a run that fails.
+const LAST_LINES: usize = 60;
 /// Below this many runs rare situations may be missing by chance.
 const ENOUGH_RUNS: u64 = 1_000;
 
@@ -77,7 +79,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 }
 
 fn one(seed: u64, trace: bool) -> ExitCode {
-    let report = run(seed, trace);
+    let report = run(seed, if trace { usize::MAX } else { 0 });
     for line in &report.trace {
         println!("{line}");
     }
@@ -119,7 +121,7 @@ fn batch(seeds: &[u64], runs: u64) -> ExitCode {
             else {
                 break;
             };
-            let report = run(*seed, false);
+            let report = run(*seed, 0);
             events.fetch_add(report.events, Ordering::Relaxed);
             met.add(&report.situations);
             if report.violation.is_some() {
@@ -155,7 +157,7 @@ fn batch(seeds: &[u64], runs: u64) -> ExitCode {
 
 fn show(report: &Report, done: u64) -> ExitCode {
     let seed = report.seed;
-    for line in run(seed, true).trace {
+    for line in run(seed, LAST_LINES).trace {
         println!("{line}");
     }
     if let Some(violation) = &report.violation {

@@ -21,7 +21,7 @@ pub struct Upstream {
     pub attempt: u32,
     /// The instance that granted it.
     pub instance: String,
-    /// The gateway's id of the request.
+    /// The id under which it was granted.
     pub request: String,
     /// What it still does.
     pub script: VecDeque<(i64, Move)>,
@@ -129,13 +129,22 @@ impl World {
                 format!("{at} sends what is no JSON"),
             );
         }
-        let request = headers
-            .iter()
-            .find(|(name, _)| name == "x-request-id")
-            .map(|(_, id)| id.clone())
-            .unwrap_or_default();
         let number = self.number();
         let instance = self.instance_of(client, server);
+        let request = self.clients[client]
+            .asks
+            .get(&instance)
+            .map(|(_, id)| id.clone())
+            .unwrap_or_default();
+        if !headers
+            .iter()
+            .any(|(name, id)| name == "x-request-id" && request.starts_with(id))
+        {
+            self.violate(
+                "a server gets the request's id",
+                format!("{request} goes out with {headers:?}"),
+            );
+        }
         let mode = self.mode(server);
         let (now, since) = (self.now, self.now - self.start);
         let mode = mode.now(&mut self.rng, now);

@@ -154,9 +154,6 @@ pub struct Violation {
     pub seen: String,
 }
 
-/// Lines kept of a traced run.
-const TRACE_LINES: usize = 80;
-
 /// A run.
 pub struct World {
     /// True time.
@@ -191,6 +188,7 @@ pub struct World {
     pub violation: Option<Violation>,
     /// The last lines, when the run is traced.
     pub trace: Option<VecDeque<String>>,
+    lines: usize,
     /// Everything settled.
     pub settled: bool,
     /// A digest of all events.
@@ -202,8 +200,8 @@ pub struct World {
 }
 
 impl World {
-    /// A run of this seed that has not begun.
-    pub fn new(seed: u64, traced: bool) -> Self {
+    /// A run of this seed that has not begun; keeps so many of its last lines.
+    pub fn new(seed: u64, lines: usize) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::draw(&mut rng);
         let isolates = (0..scenario.isolates)
@@ -225,7 +223,8 @@ impl World {
             oracle: Oracle::new(&scenario),
             situations: Situations::default(),
             violation: None,
-            trace: traced.then(VecDeque::new),
+            trace: (lines > 0).then(VecDeque::new),
+            lines,
             settled: false,
             digest: 0xcbf2_9ce4_8422_2325,
             events: 0,
@@ -273,7 +272,7 @@ impl World {
     /// A line of the trace.
     pub fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            if trace.len() == TRACE_LINES {
+            if trace.len() == self.lines {
                 trace.pop_front();
             }
             let ms = self.now - self.start;
