@@ -232,8 +232,12 @@ pub struct ServerChange {
     /// See [`ServerEntry`].
     #[serde(default)]
     pub endpoint_url: Option<String>,
-    /// See [`ServerEntry`]; `Some(None)` removes it.
-    #[serde(default)]
+    /// See [`ServerEntry`]; `Some(None)`, as JSON `null`, removes it.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sealed_api_key: Option<Option<String>>,
     /// See [`ServerEntry`].
     #[serde(default)]
@@ -259,6 +263,22 @@ pub struct ServerChange {
     /// See [`ServerEntry`].
     #[serde(default)]
     pub upstream_model: Option<String>,
+    /// See [`ServerEntry`]; `Some(None)`, as JSON `null`, removes it.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub first_token_cap_ms: Option<Option<u64>>,
+}
+
+/// `null` is a value here: serde alone reads it as an absent field.
+fn given<'de, D, T>(value: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(value).map(Some)
 }
 
 /// What the fleet knows of a server's state, from the instance's last announcement.

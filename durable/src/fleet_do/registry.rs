@@ -266,7 +266,9 @@ fn changed(entry: &ServerEntry, change: ServerChange) -> ServerEntry {
             .unwrap_or(entry.price_microusd_per_hour),
         metadata: change.metadata.unwrap_or_else(|| entry.metadata.clone()),
         upstream_model: or_cleared(change.upstream_model, &entry.upstream_model),
-        first_token_cap_ms: entry.first_token_cap_ms,
+        first_token_cap_ms: change
+            .first_token_cap_ms
+            .unwrap_or(entry.first_token_cap_ms),
     }
 }
 

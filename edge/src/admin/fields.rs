@@ -133,6 +133,18 @@ impl Fields {
         }
     }
 
+    /// Whether a field is there as `null`; it is taken then.
+    pub fn take_null(&mut self, name: &str) -> bool {
+        let is_null = self
+            .members
+            .get(name)
+            .is_some_and(|value| value.get() == "null");
+        if is_null {
+            self.members.remove(name);
+        }
+        is_null
+    }
+
     /// A field as it was spelled.
     pub fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
         self.members.remove(name)

@@ -1,7 +1,8 @@
 //! The bodies of `POST /admin/register` and `PUT /admin/register/{id}`.
 //!
 //! Invariant: a body is read whole or refused whole. In a `POST` `null` means "not given"; in a `PUT` it
-//! removes what can be absent (`api_key`, `owner`, `upstream_model`) and is refused elsewhere.
+//! removes what can be absent (`api_key`, `owner`, `upstream_model`, `first_token_timeout_seconds`) and is
+//! refused elsewhere.
 
 use tidegate_durable::bindings::fleet::{ServerChange, ServerEntry};
 use tidegate_vault::Secret;
@@ -12,10 +13,9 @@ use crate::api_error::ApiError;
 
 const FIELDS: &str = "model_name, endpoint_url, api_key, owner, max_concurrency, queue_depth, weight, \
                       priority, price_per_hour, metadata, upstream_model, first_token_timeout_seconds";
-const CHANGES: &str = "model_name, endpoint_url, api_key, owner, max_concurrency, queue_depth, weight, \
-                       priority, price_per_hour, metadata, upstream_model";
 /// Vendors' keys stay under 200 characters, signed tokens under 4,000.
 const MAX_KEY: usize = 8 * 1024;
+const FIRST_TOKEN: &str = "first_token_timeout_seconds";
 /// One hour: longer than any first token is waited for.
 const MAX_FIRST_TOKEN_SECS: u64 = 3_600;
 
@@ -60,7 +60,7 @@ impl NewServer {
         let mut fields = fields.without_nulls();
         let model_name = fields.required_text("model_name")?;
         let endpoint_url = fields.required_text("endpoint_url")?;
-        let first_token = fields.number("first_token_timeout_seconds", 1..=MAX_FIRST_TOKEN_SECS)?;
+        let first_token_cap_ms = first_token_cap(&mut fields)?;
         let entry = ServerEntry {
             model_name,
             endpoint_url,
@@ -73,7 +73,7 @@ impl NewServer {
             price_microusd_per_hour: price_per_hour(&mut fields)?.unwrap_or_default(),
             metadata: fields.object("metadata")?.unwrap_or_default(),
             upstream_model: fields.text("upstream_model")?,
-            first_token_cap_ms: first_token.map(|secs| secs * 1000),
+            first_token_cap_ms,
         };
         let api_key = fields.text("api_key")?.map(api_key).transpose()?;
         fields.finish(FIELDS)?;
@@ -84,12 +84,6 @@ impl NewServer {
 impl ServerEdit {
     /// Reads the body of a `PUT`.
     pub fn read(mut fields: Fields) -> Result<Self, ApiError> {
-        if fields.raw("first_token_timeout_seconds").is_some() {
-            return Err(bad_value(
-                "first_token_timeout_seconds",
-                "is set once, when a server is registered: register it anew to change it",
-            ));
-        }
         let api_key = match fields.text_or_null("api_key")? {
             None => KeyChange::Keep,
             Some(None) => KeyChange::Remove,
@@ -106,9 +100,14 @@ impl ServerEdit {
             price_microusd_per_hour: price_per_hour(&mut fields)?,
             metadata: fields.object("metadata")?,
             upstream_model: cleared(fields.text_or_null("upstream_model")?),
+            first_token_cap_ms: if fields.take_null(FIRST_TOKEN) {
+                Some(None)
+            } else {
+                first_token_cap(&mut fields)?.map(Some)
+            },
             ..ServerChange::default()
         };
-        fields.finish(CHANGES)?;
+        fields.finish(FIELDS)?;
         Ok(Self {
             change,
             endpoint_url,
@@ -119,6 +118,11 @@ impl ServerEdit {
 
 fn whole(fields: &mut Fields, name: &'static str) -> Result<Option<u32>, ApiError> {
     fields.number(name, 0..=u32::MAX)
+}
+
+fn first_token_cap(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
+    let secs = fields.number(FIRST_TOKEN, 1..=MAX_FIRST_TOKEN_SECS)?;
+    Ok(secs.map(|secs| secs * 1000))
 }
 
 fn priority(fields: &mut Fields) -> Result<Option<i32>, ApiError> {

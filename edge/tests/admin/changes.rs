@@ -86,6 +86,27 @@ fn a_key_is_removed_by_null_after_a_check_without_it() {
 }
 
 #[test]
+fn the_patience_for_a_first_token_is_changed_and_removed() {
+    let mut world = World::new();
+    let id = world.register(json!({ "first_token_timeout_seconds": 90 }));
+    let mut cap = |seconds: Value| {
+        let answer = put(
+            &mut world,
+            &id,
+            json!({ "first_token_timeout_seconds": seconds }),
+        );
+        (
+            answer.status,
+            world.snapshot().servers[0].entry.first_token_cap_ms,
+        )
+    };
+    assert_eq!(cap(json!(30)), (200, Some(30_000)));
+    assert_eq!(cap(json!(0)), (400, Some(30_000)));
+    assert_eq!(cap(json!(null)), (200, None));
+    assert_eq!(world.probed, [], "the address is what it was");
+}
+
+#[test]
 fn a_new_path_at_the_same_origin_is_checked_with_the_stored_key() {
     let mut world = World::new();
     let id = world.register(json!({ "api_key": SERVER_KEY }));

@@ -209,6 +209,30 @@ fn a_change_raises_the_generation_and_names_what_changed() {
 }
 
 #[test]
+fn null_removes_a_key_and_a_first_token_cap_and_an_absent_field_keeps_them() {
+    let mut rig = fleet();
+    let capped = ServerEntry {
+        first_token_cap_ms: Some(100_000),
+        ..entry("llama", "a")
+    };
+    settle(&mut rig, &register("a", capped));
+    let mut put = |change: serde_json::Value| {
+        let command = json!({"command": "update", "id": "a", "change": change});
+        let command: FleetCommand = serde_json::from_value(command).unwrap();
+        settle(&mut rig, &command);
+        let entry = snapshot(&mut rig).servers[0].entry.clone();
+        (entry.sealed_api_key.is_some(), entry.first_token_cap_ms)
+    };
+    assert_eq!(put(json!({"weight": 3})), (true, Some(100_000)));
+    assert_eq!(
+        put(json!({"first_token_cap_ms": 7_000})),
+        (true, Some(7_000))
+    );
+    assert_eq!(put(json!({"first_token_cap_ms": null})), (true, None));
+    assert_eq!(put(json!({"sealed_api_key": null})), (false, None));
+}
+
+#[test]
 fn a_change_may_not_make_two_servers_alike() {
     let mut rig = fleet_with(&["a", "b"]);
     let change = ServerChange {
