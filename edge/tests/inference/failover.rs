@@ -97,6 +97,37 @@ fn a_failure_moves_on_and_the_client_sees_only_the_answer() {
 }
 
 #[test]
+fn each_ask_at_a_server_has_a_lease_of_its_own() {
+    let mut rig = Rig::new(&["a"]);
+    let id = rig.granted_chat(&chat(), "a");
+    rig.end(id, 0, BodyEnd::Broken);
+    rig.grant(id, "a");
+    rig.answer(id, 1, 200, ANSWER);
+    rig.flush();
+    let named = |message: &serde_json::Value| {
+        let ask = &message["ask"]["request"];
+        let settled = &message["settled"][0]["request"];
+        (
+            ask.as_str().map(str::to_owned),
+            settled.as_str().map(str::to_owned),
+        )
+    };
+    let to_server = rig.sent.iter().filter(|(to, ..)| to.tail() == Some("a"));
+    let names: Vec<_> = to_server.map(|(_, message, _)| named(message)).collect();
+    let first = rig.talk(id).header("x-request-id").unwrap().to_owned();
+    let second = format!("{first}.2");
+    assert_eq!(
+        names,
+        [
+            (Some(first.clone()), None),
+            (Some(second.clone()), Some(first)),
+            (None, Some(second)),
+        ],
+        "late words about the first cannot take the second's slot"
+    );
+}
+
+#[test]
 fn each_attempt_gets_the_same_request_id_and_body() {
     let mut rig = ranked();
     let (id, _) = rig.chat(&streamed());
@@ -405,7 +436,7 @@ fn when_the_breaker_took_out_everything_two_are_asked_in_panic() {
     assert_eq!(rig.deny(id, "b", ejected()), ["ask a: first panic"]);
     let spent = DeniedWire::PanicSpent { until_ms: 0 };
     assert_eq!(rig.deny(id, "a", spent), ["ask b: first panic"]);
-    assert_eq!(rig.grant(id, "b"), ["fetch 0 b"]);
+    assert_eq!(rig.grant(id, "b")[0], "fetch 0 b");
 }
 
 #[test]

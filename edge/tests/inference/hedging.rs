@@ -90,7 +90,7 @@ fn a_race_that_is_refused_after_the_first_failed_does_not_leave_the_client_hangi
 }
 
 #[test]
-fn nobody_is_raced_where_the_policy_says_so_or_nobody_is_left() {
+fn nobody_is_raced_where_the_policy_says_so() {
     let mut rig = Rig::new(&["a", "b"]);
     rig.entry(0).priority = 1;
     rig.snapshot.policy.hedge = false;

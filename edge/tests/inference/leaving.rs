@@ -118,3 +118,39 @@ fn after_leaving_no_exchange_stays_behind() {
     }
     assert_eq!(rig.gateway.open_exchanges(), 0);
 }
+
+#[test]
+fn before_any_server_is_asked_nothing_is_begun() {
+    // The registry is down, so that the request waits for its key's record or for the snapshot.
+    for warm in [false, true] {
+        let mut rig = Rig::new(&["a"]);
+        if warm {
+            rig.arrive(rig.head("/v1/chat/completions"));
+        }
+        rig.fleet_is_up = false;
+        let (id, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+        if warm {
+            assert_eq!(lines, ["read_body"]);
+            let body = chat().to_string();
+            assert_eq!(rig.body(id, body.as_bytes()), ["ask fleet: snapshot"]);
+        } else {
+            assert_eq!(lines, ["ask fleet: key"]);
+        }
+        assert_eq!(rig.leave(id), [""; 0]);
+        let open = rig.talk(id).asks[0].clone();
+        let reply = rig.fleet_reply(&open.message);
+        let answered = tidegate_edge::effect::CallOutcome::Answered(reply);
+        let effects = rig.gateway.answered(id, rig.now, open.call, answered);
+        let lines = rig.take(id, effects);
+        if warm {
+            assert_eq!(lines, ["done"]);
+        } else {
+            assert_eq!(
+                lines,
+                ["read_body"],
+                "the body of a client that left ends the exchange"
+            );
+        }
+        assert_eq!(rig.flush(), [""; 0]);
+    }
+}

@@ -1,8 +1,11 @@
 //! Inference, driven through the gateway as a host would: requests in, effects out, results back. The
 //! tests state whole sequences of effects; whatever is not listed did not happen.
 
+mod fixtures;
+mod fleet;
 mod lines;
 mod rig;
+mod talk;
 
 mod access;
 mod breaks;

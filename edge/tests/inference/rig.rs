@@ -3,98 +3,25 @@
 //! Effects come back as short lines, so that a test can state the whole sequence. Checked behind every
 //! event: at most one answer, `done` once and last, nothing after it, no key and no prompt in a log.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate_domain::time::{Span, Timestamp};
-use tidegate_durable::bindings::fleet::{
-    FleetAnswer, FleetCommand, KeyRecord, Route, ServerEntry, ServerState, ServerStatus, Snapshot,
-    SnapshotAnswer, SnapshotServer,
-};
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::{KeyRecord, ServerEntry, Snapshot};
 use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire};
 use tidegate_durable::bindings::key::KeyAnswer;
 use tidegate_durable::bindings::model::WaitAnswer;
-use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::testkit::Seeded;
 use tidegate_edge::effect::{BodyEnd, CallOutcome, Effect};
 use tidegate_edge::gateway::{Config, Gateway};
 use tidegate_edge::request::Head;
 use tidegate_egress::Gate;
-use tidegate_vault::{ApiKey, Context, Installation, Keyring, Organisation};
+use tidegate_vault::{Context, Installation, Keyring};
 
+pub use crate::fixtures::*;
 use crate::lines::line;
-
-pub const START: Timestamp = Timestamp::from_ms(1_795_255_200_000);
-pub const SERVER_KEY: &str = "sk-upstream-very-secret";
-/// Stands in every prompt; must stand in no log and in no message to an object.
-pub const PROMPT: &str = "attack-at-dawn";
-const INSTALLATION: &str = "installation-0123456789abcdef-xyz";
-
-/// An exchange and what became of it.
-#[derive(Default)]
-pub struct Talk {
-    pub status: Option<u16>,
-    pub headers: Vec<(String, String)>,
-    /// The body, or the stream so far.
-    pub body: Vec<u8>,
-    pub closed: bool,
-    pub done: bool,
-    /// Attempts in order: URL, headers, body if it is not the client's own.
-    pub fetches: Vec<Fetched>,
-    pub asks: VecDeque<Open>,
-    pub logs: Vec<Value>,
-    pub wake_at: Option<Timestamp>,
-    pub reads_body: Option<usize>,
-    /// Attempts that may still say something.
-    pub live: BTreeSet<u32>,
-    whole: Vec<u8>,
-}
-
-pub struct Fetched {
-    pub url: String,
-    pub headers: Vec<(String, String)>,
-    pub own_body: Option<Vec<u8>>,
-    pub stream: bool,
-}
-
-/// A call that is out.
-#[derive(Clone)]
-pub struct Open {
-    pub call: u32,
-    pub to: ObjectName,
-    pub message: Value,
-    pub timeout_ms: u64,
-}
-
-impl Talk {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(key, _)| key == name);
-        let value = found.next().map(|(_, value)| value.as_str());
-        assert!(found.next().is_none(), "`{name}` twice");
-        value
-    }
-
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    /// Status and the error's code.
-    pub fn error(&self) -> (u16, String) {
-        let body = self.json();
-        assert!(body["error"]["message"].is_string(), "{body}");
-        (
-            self.status.unwrap(),
-            body["error"]["code"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        )
-    }
-}
+pub use crate::talk::{Fetched, Open, Talk};
 
 pub struct Rig {
     pub gateway: Gateway,
@@ -114,70 +41,6 @@ pub struct Rig {
     /// A host that does not forget exchanges when they are done.
     pub never_forgets: bool,
     installation: Installation,
-}
-
-pub fn server(id: &str, model: &str) -> SnapshotServer {
-    SnapshotServer {
-        id: id.to_owned(),
-        entry: ServerEntry {
-            model_name: model.to_owned(),
-            endpoint_url: format!("https://{id}.example.com/v1"),
-            sealed_api_key: None,
-            owner: None,
-            max_concurrency: 4,
-            queue_depth: 8,
-            weight: 1,
-            priority: 0,
-            price_microusd_per_hour: 0,
-            metadata: BTreeMap::new(),
-            upstream_model: None,
-            first_token_cap_ms: None,
-        },
-        status: ServerStatus {
-            state: ServerState::Healthy,
-            ..ServerStatus::default()
-        },
-        created_at_ms: START.as_ms(),
-    }
-}
-
-pub fn route(targets: &[&str], fallbacks: &[&str]) -> Route {
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Route {
-        targets: owned(targets),
-        fallbacks: owned(fallbacks),
-        ..Route::default()
-    }
-}
-
-pub fn chat() -> Value {
-    json!({"model": "m", "messages": [{"role": "user", "content": PROMPT}]})
-}
-
-pub fn streamed() -> Value {
-    json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": PROMPT}]})
-}
-
-pub const SSE: &[(&str, &str)] = &[("content-type", "text/event-stream")];
-pub const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
-pub const ANSWER: &[u8] =
-    br#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
-pub const ROLE: &[u8] =
-    b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
-pub const WORD: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
-pub const FINISH: &[u8] =
-    b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-pub const USAGE: &[u8] =
-    b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
-pub const DONE: &[u8] = b"data: [DONE]\n\n";
-
-pub fn installation() -> Installation {
-    Installation::derive(INSTALLATION.as_bytes()).unwrap()
-}
-
-pub fn mint(installation: &Installation, seed: u8) -> ApiKey {
-    let org = Organisation::parse("default").unwrap();
-    ApiKey::mint(installation, &org, [seed; tidegate_vault::KEY_RANDOM])
 }
 
 impl Rig {
@@ -306,59 +169,6 @@ impl Rig {
 
     pub fn talk(&self, id: u32) -> &Talk {
         &self.talks[&id]
-    }
-
-    fn with_fleet(&mut self, id: u32, mut lines: Vec<String>) -> Vec<String> {
-        while self.fleet_is_up {
-            let asks = &mut self.talks.get_mut(&id).unwrap().asks;
-            let Some(place) = asks
-                .iter()
-                .position(|open| open.to.kind() == ObjectKind::Fleet)
-            else {
-                break;
-            };
-            let open = asks.remove(place).unwrap();
-            let reply = self.fleet_reply(&open.message);
-            let outcome = CallOutcome::Answered(reply);
-            let effects = self.gateway.answered(id, self.now, open.call, outcome);
-            lines = self.take(id, effects);
-        }
-        lines
-    }
-
-    pub fn fleet_reply(&mut self, message: &Value) -> String {
-        self.fleet_asked
-            .push(message["command"].as_str().unwrap().to_owned());
-        match serde_json::from_value(message.clone()).unwrap() {
-            FleetCommand::Key { id } => {
-                let answer = match self.records.get(&id) {
-                    Some(record) => FleetAnswer::Key {
-                        record: Box::new(record.clone()),
-                    },
-                    None => FleetAnswer::NotFound,
-                };
-                serde_json::to_string(&answer).unwrap()
-            }
-            FleetCommand::Snapshot { known_version } => {
-                let answer = if known_version == self.snapshot.version {
-                    SnapshotAnswer::Unchanged
-                } else {
-                    SnapshotAnswer::Fresh {
-                        snapshot: self.snapshot.clone(),
-                    }
-                };
-                serde_json::to_string(&answer).unwrap()
-            }
-            other => panic!("nobody asks a fleet this here: {other:?}"),
-        }
-    }
-
-    /// Ends the oldest refresh that runs behind a request.
-    pub fn refreshed(&mut self) {
-        let (token, _, message) = self.refreshes.pop_front().unwrap();
-        let reply = self.fleet_reply(&serde_json::from_str(&message).unwrap());
-        self.gateway
-            .refreshed(self.now, token, CallOutcome::Answered(reply));
     }
 
     // What objects say.
@@ -643,10 +453,4 @@ impl Rig {
             Effect::Probe { .. } => panic!("nothing is probed here"),
         }
     }
-}
-
-/// A key that nobody of this installation made: the right shape, a wrong MAC.
-pub fn forged(key: &str) -> String {
-    let (head, last) = key.split_at(key.len() - 1);
-    format!("{head}{}", if last == "0" { "1" } else { "0" })
 }
