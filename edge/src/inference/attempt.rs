@@ -17,6 +17,11 @@ use crate::effect::BodyEnd;
 /// holds hundreds.
 const MAX_COLLECTED: usize = 4 << 20;
 
+/// Of a server's headers at most this much reaches the client; those that do not fit are left out. Node's
+/// client gives an answer up whose headers are over 16 KiB in all, and the platform and the gateway add
+/// their own.
+const MAX_HEADERS: usize = 8 * 1024;
+
 /// One attempt.
 pub struct Attempt {
     /// The candidate it runs at.
@@ -95,9 +100,16 @@ impl Attempt {
         self.content_type = find("content-type").map(str::to_owned);
         self.retry_after = find("retry-after").and_then(retry_after);
         let connection = find("connection");
+        let mut room = MAX_HEADERS;
         self.response_headers = headers
             .iter()
             .filter(|(name, _)| tidegate_wire_openai::headers::reaches_client(name, connection))
+            .filter(|(name, value)| {
+                // With `: ` and the line's end.
+                let left = room.checked_sub(name.len().saturating_add(value.len()).saturating_add(4));
+                room = left.unwrap_or(room);
+                left.is_some()
+            })
             .cloned()
             .collect();
         let is_events = self.content_type.as_deref().is_some_and(|kind| {
@@ -364,6 +376,18 @@ mod tests {
         assert_eq!(judge(401, r#"{"error":"Unauthorized"}"#), failure(FailureKind::Http5xx(401)));
         assert_eq!(judge(307, ""), failure(FailureKind::InvalidAnswer));
         assert_eq!(judge(200, "<html>hello</html>"), failure(FailureKind::InvalidAnswer));
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_are_left_out_and_smaller_ones_behind_them_pass() {
+        let header = |name: &str, length: usize| (name.to_owned(), "x".repeat(length));
+        let mut attempt = stream();
+        attempt.headers(
+            200,
+            &[header("a", 20_000), header("b", 4_000), header("c", 4_182), header("d", 1), header("e", 0)],
+        );
+        let names: Vec<&str> = attempt.response_headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["b", "c"], "4,005 + 4,187 bytes are 8 KiB");
     }
 
     #[test]
