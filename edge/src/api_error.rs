@@ -3,7 +3,7 @@
 //! One envelope for all routes, OpenAI's: the admin API is used with the same clients and the same eyes.
 //! `docs/status-codes.md` says who does what on each.
 
-use tidegate_domain::dispatch::{BreakReason, Failure};
+use tidegate_domain::dispatch::Failure;
 use tidegate_domain::outcome::FailureKind;
 use tidegate_domain::time::Span;
 use tidegate_wire_openai::{BadRequest, ErrorCode, ErrorEnvelope};
@@ -21,6 +21,8 @@ pub struct ApiError {
     status: u16,
     retry_after: Option<Span>,
     retry: Retry,
+    /// The methods that would have been right.
+    allow: Option<&'static str>,
 }
 
 /// What to tell the SDK about trying again by itself.
@@ -35,7 +37,7 @@ enum Retry {
 impl ApiError {
     /// An error of this code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { envelope: code.envelope(message), status: code.status(), retry_after: None, retry: Retry::Default }
+        Self { envelope: code.envelope(message), status: code.status(), retry_after: None, retry: Retry::Default, allow: None }
     }
 
     /// The same, naming the parameter.
@@ -66,14 +68,10 @@ impl ApiError {
         self
     }
 
-    /// The body, for a stream that has begun.
+    /// The body, to be looked at.
+    #[cfg(test)]
     pub const fn envelope(&self) -> &ErrorEnvelope {
         &self.envelope
-    }
-
-    /// The code, for logs.
-    pub const fn http_status(&self) -> u16 {
-        self.status
     }
 
     /// The answer.
@@ -85,6 +83,9 @@ impl ApiError {
             response = response
                 .with_header("retry-after", after.as_secs_ceil().max(1).to_string())
                 .with_header("retry-after-ms", after.as_ms().max(1).to_string());
+        }
+        if let Some(methods) = self.allow {
+            response = response.with_header("allow", methods);
         }
         let too_long = self.retry_after.is_some_and(|after| after > PATIENCE);
         if self.retry == Retry::No || too_long {
@@ -98,14 +99,10 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, format!("There is no route `{path}`. See the README for the routes."))
     }
 
-    /// The path exists, not with this method.
-    pub fn method(allowed: &str) -> Self {
-        Self::new(ErrorCode::MethodNotAllowed, format!("This route answers {allowed}."))
-    }
-
-    /// No such record.
-    pub fn not_found(what: &str, name: &str) -> Self {
-        Self::new(ErrorCode::NotFound, format!("There is no {what} `{name}`."))
+    /// The path exists, not with this method. A 405 says which it has (RFC 9110 §15.5.6).
+    pub fn method(allowed: &'static str) -> Self {
+        let refused = Self::new(ErrorCode::MethodNotAllowed, format!("This route answers {allowed}."));
+        Self { allow: Some(allowed), ..refused }
     }
 
     /// A dispatch that ended without an answer; `model` is what the client asked for.
@@ -149,19 +146,6 @@ impl ApiError {
         }
     }
 
-    /// The error event for an answer that has begun and cannot go on.
-    pub fn from_break(reason: BreakReason) -> Self {
-        match reason {
-            BreakReason::Upstream(kind) => {
-                Self::new(upstream_code(kind), format!("The answer breaks off here: {kind}."))
-            }
-            BreakReason::Total => Self::new(
-                ErrorCode::UpstreamTimeout,
-                "The answer breaks off here: it took longer than any request may.",
-            ),
-        }
-    }
-
     const fn do_not_retry_if(self, spent: bool) -> Self {
         if spent { self.do_not_retry() } else { self }
     }
@@ -202,6 +186,6 @@ impl From<BodyTooLarge> for ApiError {
 impl From<BadRequest> for ApiError {
     fn from(refused: BadRequest) -> Self {
         let status = refused.code().status();
-        Self { envelope: refused.envelope(), status, retry_after: None, retry: Retry::Default }
+        Self { envelope: refused.envelope(), status, retry_after: None, retry: Retry::Default, allow: None }
     }
 }

@@ -215,6 +215,17 @@ fn only_post_is_answered_and_other_paths_are_not_there() {
         refused(&mut rig, head),
         (405, "method_not_allowed".to_owned())
     );
+    for (path, allowed) in [
+        ("/v1/embeddings", "POST"),
+        ("/v1/models", "GET"),
+        ("/v1/models/m", "GET"),
+    ] {
+        let mut head = rig.head(path);
+        head.method = "PUT".to_owned();
+        let (id, _) = rig.arrive(head);
+        assert_eq!(rig.talk(id).status, Some(405));
+        assert_eq!(rig.talk(id).header("allow"), Some(allowed), "{path}");
+    }
     let head = rig.head("/v1/unheard/of");
     assert_eq!(refused(&mut rig, head), (404, "not_found".to_owned()));
 }
