@@ -23,6 +23,9 @@ pub use crate::fixtures::*;
 use crate::lines::line;
 pub use crate::talk::{Fetched, Open, Talk};
 
+/// A message to an object; of an ask also its exchange and call.
+pub type Sent = (ObjectName, Value, Option<(u32, u32)>);
+
 pub struct Rig {
     pub gateway: Gateway,
     pub now: Timestamp,
@@ -37,7 +40,7 @@ pub struct Rig {
     pub refreshes: VecDeque<(u32, ObjectName, String)>,
     pub talks: BTreeMap<u32, Talk>,
     /// Messages to objects in the order they left; an ask with its exchange and call.
-    pub sent: Vec<(ObjectName, Value, Option<(u32, u32)>)>,
+    pub sent: Vec<Sent>,
     /// A host that does not forget exchanges when they are done.
     pub never_forgets: bool,
     installation: Installation,
