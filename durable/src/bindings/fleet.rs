@@ -8,7 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::instance::{CheckReport, InstanceSpec};
 use super::key::KeyLimits;
 
-/// A message to a fleet. Unless said otherwise the answer is [`FleetAnswer`].
+/// A command and in whose name it is given. A command alone is a message too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FleetMessage {
+    /// Who gives it, for the audit: `admin` or `key/{id}`. Absent means `admin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The command.
+    #[serde(flatten)]
+    pub command: FleetCommand,
+}
+
+/// What a fleet is asked to do. Unless said otherwise the answer is [`FleetAnswer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "command")]
 pub enum FleetCommand {

@@ -28,7 +28,7 @@ pub enum JournalCommand {
 pub struct AuditEntry {
     /// When, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// Who: `admin`, `instance/{id}`, `cron`.
+    /// Who: `admin`, `key/{id}`, `instance/{id}`, `cron`.
     pub actor: String,
     /// What, in dotted past tense: `server.registered`, `server.ejected`.
     pub action: String,

@@ -43,7 +43,7 @@ impl Fleet {
         }
         if let Some(action) = audit::announced(&was, &status) {
             let actor = format!("instance/{instance}");
-            self.note(cx, &actor, action, instance, audit::why_out(&status));
+            self.note_of(cx, &actor, action, instance, audit::why_out(&status));
         }
         // `Drain` and `Resume` carry no number, so one that was delayed may overtake the other. What the
         // instance says then differs from what is wanted, and it is told again.

@@ -3,7 +3,7 @@
 //! Invariant: a hash leaves only with [`Fleet::key`], for the caller that verifies secrets. Keys are not
 //! part of the snapshot and do not move its version.
 
-use super::{ADMIN, Fleet, checks};
+use super::{Fleet, checks};
 use crate::bindings::fleet::{FleetAnswer, KeyRecord};
 use crate::driver::Cx;
 use crate::ports::StoreError;
@@ -55,7 +55,7 @@ impl Fleet {
         }
         put_key(cx.sql, &record)?;
         let reason = format!("{} ({})", record.name, record.scopes.join(", "));
-        self.note(cx, ADMIN, "key.minted", &record.id, reason);
+        self.note(cx, "key.minted", &record.id, reason);
         Ok(shown(record))
     }
 
@@ -86,7 +86,7 @@ impl Fleet {
         } else {
             "the old secret ended at once".to_owned()
         };
-        self.note(cx, ADMIN, "key.rotated", id, reason);
+        self.note(cx, "key.rotated", id, reason);
         Ok(shown(record))
     }
 
@@ -99,7 +99,7 @@ impl Fleet {
             return Ok(FleetAnswer::NotFound);
         };
         delete_key(cx.sql, id)?;
-        self.note(cx, ADMIN, "key.revoked", id, record.name);
+        self.note(cx, "key.revoked", id, record.name);
         Ok(FleetAnswer::Done)
     }
 }

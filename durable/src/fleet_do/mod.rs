@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use crate::bindings::ObjectName;
 use crate::bindings::directory::DirectoryCommand;
-use crate::bindings::fleet::{FleetAnswer, FleetCommand, ReliabilityPolicy, Route};
+use crate::bindings::fleet::{FleetAnswer, FleetCommand, FleetMessage, ReliabilityPolicy, Route};
 use crate::bindings::journal::{AuditEntry, JournalCommand, day_of};
 use crate::driver::{Cx, Object, TurnError, encode};
 use crate::ports::StoreError;
@@ -38,7 +38,7 @@ use crate::records::schema::statements;
 use crate::turn::{EffectId, Outcome, Reply};
 use tidegate_domain::time::Timestamp;
 
-/// Who changes things by a command: routes under `/admin` are the only callers.
+/// Who changes things by a command that names nobody: routes under `/admin` are the only callers.
 const ADMIN: &str = "admin";
 
 /// One organisation's registry in memory.
@@ -49,6 +49,8 @@ pub struct Fleet {
     policy: ReliabilityPolicy,
     meta: FleetMeta,
     stored_meta: FleetMeta,
+    /// In whose name this turn acts.
+    actor: String,
     /// What this turn has to report; empty between turns.
     audits: Vec<AuditEntry>,
     snapshot: snapshot::Cached,
@@ -71,17 +73,20 @@ impl Object for Fleet {
             policy: load_policy(cx.sql)?,
             meta,
             stored_meta: meta,
+            actor: String::new(),
             audits: Vec::new(),
             snapshot: snapshot::Cached::default(),
         })
     }
 
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
-        let command = serde_json::from_str(message).map_err(|error| TurnError::Message {
-            object: cx.name.to_string(),
-            reason: error.to_string(),
-        })?;
-        let reply = self.answer(cx, command)?;
+        let message: FleetMessage =
+            serde_json::from_str(message).map_err(|error| TurnError::Message {
+                object: cx.name.to_string(),
+                reason: error.to_string(),
+            })?;
+        self.actor = message.actor.unwrap_or_else(|| ADMIN.to_owned());
+        let reply = self.answer(cx, message.command)?;
         self.settle(cx)?;
         Ok(Reply::Now(reply))
     }
@@ -150,7 +155,13 @@ impl Fleet {
         self.meta.version += 1;
     }
 
-    fn note(&mut self, cx: &Cx<'_>, actor: &str, action: &str, subject: &str, reason: String) {
+    /// For the audit: whoever gave the command did this.
+    fn note(&mut self, cx: &Cx<'_>, action: &str, subject: &str, reason: String) {
+        let actor = self.actor.clone();
+        self.note_of(cx, &actor, action, subject, reason);
+    }
+
+    fn note_of(&mut self, cx: &Cx<'_>, actor: &str, action: &str, subject: &str, reason: String) {
         self.audits.push(AuditEntry {
             at_ms: cx.now.as_ms(),
             actor: actor.to_owned(),

@@ -3,7 +3,7 @@
 //!
 //! Invariant: equal versions mean equal numbers.
 
-use super::{ADMIN, Fleet, audit, policy_checks};
+use super::{Fleet, audit, policy_checks};
 use crate::bindings::fleet::{FleetAnswer, ReliabilityPolicy};
 use crate::driver::Cx;
 use crate::ports::StoreError;
@@ -23,7 +23,7 @@ impl Fleet {
             policy.version += 1;
             put_policy(cx.sql, &policy)?;
             let reason = audit::policy_changes(&self.policy, &policy);
-            self.note(cx, ADMIN, "policy.changed", "reliability", reason);
+            self.note(cx, "policy.changed", "reliability", reason);
             self.bump();
             self.policy = policy;
         }

@@ -3,7 +3,7 @@
 //! Invariant: no two servers of an organisation have the same model and URL, and an instance is told of
 //! each change of its entry exactly as often as the outbox needs: `generation` makes repeats harmless.
 
-use super::{ADMIN, Fleet, audit, checks};
+use super::{Fleet, audit, checks};
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{
     FleetAnswer, FleetStats, ServerChange, ServerEntry, ServerState, ServerStatus,
@@ -81,7 +81,7 @@ impl Fleet {
         self.configure(cx, &server, Some(first_check))?;
         let entry = &server.entry;
         let reason = format!("{} at {}", entry.model_name, entry.endpoint_url);
-        self.note(cx, ADMIN, "server.registered", &id, reason);
+        self.note(cx, "server.registered", &id, reason);
         self.bump();
         let answer = self.shown(&server);
         self.servers.insert(id, server);
@@ -118,7 +118,7 @@ impl Fleet {
         };
         server.put(cx.sql)?;
         self.configure(cx, &server, None)?;
-        self.note(cx, ADMIN, "server.updated", id, reason);
+        self.note(cx, "server.updated", id, reason);
         self.bump();
         let answer = self.shown(&server);
         self.servers.insert(id.to_owned(), server);
@@ -143,7 +143,7 @@ impl Fleet {
         )?;
         let entry = server.entry;
         let reason = format!("{} at {}", entry.model_name, entry.endpoint_url);
-        self.note(cx, ADMIN, "server.deregistered", id, reason);
+        self.note(cx, "server.deregistered", id, reason);
         self.bump();
         Ok(FleetAnswer::Done)
     }
@@ -177,7 +177,7 @@ impl Fleet {
             (InstanceCommand::Resume, "server.resumed")
         };
         self.tell(cx, id, &command)?;
-        self.note(cx, ADMIN, action, id, String::new());
+        self.note(cx, action, id, String::new());
         self.bump();
         let answer = self.shown(&server);
         self.servers.insert(id.to_owned(), server);

@@ -3,7 +3,7 @@
 //! Invariant: following targets from route to route ends. Fallbacks may point at each other (two models
 //! that stand in for one another), so whoever follows those keeps the names it has tried.
 
-use super::{ADMIN, Fleet, checks};
+use super::{Fleet, checks};
 use crate::bindings::fleet::{FleetAnswer, Route};
 use crate::driver::Cx;
 use crate::ports::StoreError;
@@ -48,7 +48,7 @@ impl Fleet {
         if !route.fallbacks.is_empty() {
             reason.push_str(&format!(", else {}", route.fallbacks.join(", ")));
         }
-        self.note(cx, ADMIN, "route.put", &name, reason);
+        self.note(cx, "route.put", &name, reason);
         self.bump();
         self.routes.insert(name, route.clone());
         Ok(FleetAnswer::Route { route })
@@ -63,7 +63,7 @@ impl Fleet {
             return Ok(FleetAnswer::NotFound);
         }
         delete_route(cx.sql, name)?;
-        self.note(cx, ADMIN, "route.deleted", name, String::new());
+        self.note(cx, "route.deleted", name, String::new());
         self.bump();
         Ok(FleetAnswer::Done)
     }

@@ -5,8 +5,8 @@
 
 use tidegate_domain::time::Span;
 use tidegate_durable::bindings::ObjectName;
-use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand};
-use tidegate_vault::{Organisation, verify_instance_id};
+use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, FleetMessage};
+use tidegate_vault::verify_instance_id;
 use tidegate_wire_openai::ErrorCode;
 
 use super::BODY_LIMIT;
@@ -94,17 +94,21 @@ impl Subject {
     }
 }
 
-/// Asks the fleet. `then` hands back what it did not expect, to be refused.
+/// Asks the fleet, in the name of `admin`. `then` hands back what it did not expect, to be refused.
 pub fn fleet(
-    org: &Organisation,
-    command: &FleetCommand,
+    admin: &Admin,
+    command: FleetCommand,
     subject: Subject,
     then: impl FnOnce(&mut Cx<'_>, FleetAnswer) -> Result<Step, Box<FleetAnswer>> + 'static,
 ) -> Step {
-    let to = ObjectName::fleet(org.as_str());
+    let message = FleetMessage {
+        actor: Some(admin.actor.clone()),
+        command,
+    };
+    let to = ObjectName::fleet(admin.org.as_str());
     Step::ask(
         to,
-        command,
+        &message,
         move |cx, answer: Result<FleetAnswer, Unanswered>| {
             let is_change = super::method(cx) != "GET";
             match answer.map(|answer| then(cx, answer)) {

@@ -29,8 +29,8 @@ const MAX_OVERLAP_SECS: u32 = 30 * DAY_SECS;
 /// `GET /admin/keys`.
 pub fn list(admin: Admin) -> Step {
     ask::fleet(
-        &admin.org,
-        &FleetCommand::Keys,
+        &admin,
+        FleetCommand::Keys,
         subject(""),
         |_, answer| match answer {
             FleetAnswer::Keys { records } => {
@@ -53,8 +53,8 @@ pub fn mint(admin: Admin) -> Step {
         let subject = subject(&record.id);
         let command = FleetCommand::MintKey { record };
         Ok(ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             subject,
             move |_, answer| match answer {
                 FleetAnswer::Key { record } => Ok(shown_once(201, &record, &key.text)),
@@ -83,8 +83,8 @@ pub fn rotate(admin: Admin, id: String) -> Step {
         };
         let org = admin.org.clone();
         Ok(ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             subject(&id),
             move |cx, answer| match answer {
                 FleetAnswer::Key { record } => {
@@ -105,8 +105,8 @@ pub fn revoke(admin: Admin, id: String) -> Step {
     let command = FleetCommand::RevokeKey { id: id.clone() };
     let org = admin.org.clone();
     ask::fleet(
-        &admin.org,
-        &command,
+        &admin,
+        command,
         subject(&id),
         move |cx, answer| match answer {
             FleetAnswer::Done => {

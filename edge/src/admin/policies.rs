@@ -27,8 +27,8 @@ type Changes = BTreeMap<String, Value>;
 /// `GET`.
 pub fn show(admin: Admin) -> Step {
     ask::fleet(
-        &admin.org,
-        &FleetCommand::Policy,
+        &admin,
+        FleetCommand::Policy,
         subject(),
         |_, answer| match answer {
             FleetAnswer::Policy { policy } => Ok(respond(&policy)),
@@ -43,14 +43,14 @@ pub fn put(admin: Admin) -> Step {
         let changes = read(fields)?;
         // Whatever is wrong with the body is found before anybody is asked.
         merged(&ReliabilityPolicy::default(), &changes)?;
-        let org = admin.org.clone();
+        let asker = admin.clone();
         let then = move |_: &mut Cx<'_>, answer| match answer {
             FleetAnswer::Policy { policy } => {
                 Ok(store(&admin, &policy, &changes).unwrap_or_else(Step::from))
             }
             other => Err(Box::new(other)),
         };
-        Ok(ask::fleet(&org, &FleetCommand::Policy, subject(), then))
+        Ok(ask::fleet(&asker, FleetCommand::Policy, subject(), then))
     })
 }
 
@@ -70,8 +70,8 @@ fn store(admin: &Admin, current: &ReliabilityPolicy, changes: &Changes) -> Resul
     let org = admin.org.clone();
     let command = FleetCommand::PutPolicy { policy };
     Ok(ask::fleet(
-        &admin.org,
-        &command,
+        admin,
+        command,
         subject(),
         move |cx, answer| match answer {
             FleetAnswer::Policy { policy } => {

@@ -61,7 +61,7 @@ fn enter(
         entry,
         first_check: passed.report.clone(),
     };
-    Ok(changed(admin, &command, subject, 201, Some(passed)))
+    Ok(changed(admin, command, subject, 201, Some(passed)))
 }
 
 /// `PUT /admin/register/{id}`.
@@ -87,8 +87,8 @@ fn move_server(admin: &Admin, id: String, edit: ServerEdit, endpoint: Option<End
     let command = FleetCommand::Server { id: id.clone() };
     let owner = admin.clone();
     ask::fleet(
-        &admin.org,
-        &command,
+        admin,
+        command,
         Subject::server(&id),
         move |cx, answer| match answer {
             FleetAnswer::Server { spec, .. } => {
@@ -167,8 +167,8 @@ pub fn deregister(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
         let command = FleetCommand::Deregister { id: id.clone() };
         let org = admin.org.clone();
         ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             Subject::server(&id),
             move |cx, answer| match answer {
                 FleetAnswer::Done => {
@@ -185,43 +185,38 @@ pub fn deregister(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
 fn change(admin: &Admin, id: String, change: ServerChange, passed: Option<Passed>) -> Step {
     let subject = Subject::server(&id);
     let command = FleetCommand::Update { id, change };
-    changed(admin, &command, subject, 200, passed)
+    changed(admin, command, subject, 200, passed)
 }
 
 /// Asks for the change, tells the server's object, answers.
 fn changed(
     admin: &Admin,
-    command: &FleetCommand,
+    command: FleetCommand,
     subject: Subject,
     status: u16,
     passed: Option<Passed>,
 ) -> Step {
     let org = admin.org.clone();
-    ask::fleet(
-        &admin.org,
-        command,
-        subject,
-        move |cx, answer| match answer {
-            FleetAnswer::Server {
-                server,
+    ask::fleet(admin, command, subject, move |cx, answer| match answer {
+        FleetAnswer::Server {
+            server,
+            spec,
+            policy,
+        } => {
+            cx.shared.snapshots.outdate(org.as_str(), cx.now);
+            let instance = ObjectName::instance(org.as_str(), &server.id);
+            let report = passed.as_ref().map(|passed| passed.report.clone());
+            let body = view(&server, &spec, passed);
+            Ok(configure(
+                instance,
                 spec,
                 policy,
-            } => {
-                cx.shared.snapshots.outdate(org.as_str(), cx.now);
-                let instance = ObjectName::instance(org.as_str(), &server.id);
-                let report = passed.as_ref().map(|passed| passed.report.clone());
-                let body = view(&server, &spec, passed);
-                Ok(configure(
-                    instance,
-                    spec,
-                    policy,
-                    report,
-                    Response::json(status, &body),
-                ))
-            }
-            other => Err(Box::new(other)),
-        },
-    )
+                report,
+                Response::json(status, &body),
+            ))
+        }
+        other => Err(Box::new(other)),
+    })
 }
 
 fn configure(

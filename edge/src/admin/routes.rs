@@ -15,8 +15,8 @@ const FIELDS: &str = "targets, strategy, weights, fallbacks";
 /// `GET /admin/routes`.
 pub fn list(admin: Admin) -> Step {
     ask::fleet(
-        &admin.org,
-        &FleetCommand::Routes,
+        &admin,
+        FleetCommand::Routes,
         subject(""),
         |_, answer| match answer {
             FleetAnswer::Routes { routes } => {
@@ -36,8 +36,8 @@ pub fn list(admin: Admin) -> Step {
 pub fn show(admin: Admin, name: String) -> Step {
     let command = FleetCommand::Route { name: name.clone() };
     ask::fleet(
-        &admin.org,
-        &command,
+        &admin,
+        command,
         subject(&name),
         move |_, answer| match answer {
             FleetAnswer::Route { route } => {
@@ -58,8 +58,8 @@ pub fn put(admin: Admin, name: String) -> Step {
         };
         let org = admin.org.clone();
         Ok(ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             subject(&name),
             move |cx, answer| match answer {
                 FleetAnswer::Route { route } => {
@@ -77,8 +77,8 @@ pub fn delete(admin: Admin, name: String) -> Step {
     let command = FleetCommand::DeleteRoute { name: name.clone() };
     let org = admin.org.clone();
     ask::fleet(
-        &admin.org,
-        &command,
+        &admin,
+        command,
         subject(&name),
         move |cx, answer| match answer {
             FleetAnswer::Done => {

@@ -33,8 +33,8 @@ pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
     let (limit, offset) = (query.limit, query.offset);
     let command = FleetCommand::Servers(query);
     ask::fleet(
-        &admin.org,
-        &command,
+        &admin,
+        command,
         Subject::server(""),
         move |_, answer| match answer {
             FleetAnswer::Servers { servers, total } => {
@@ -59,8 +59,8 @@ pub fn show(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
         let command = FleetCommand::Server { id: id.clone() };
         let org = admin.org.clone();
         ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             Subject::server(&id),
             move |_, answer| match answer {
                 FleetAnswer::Server { server, .. } => {
@@ -138,8 +138,8 @@ pub fn set_draining(cx: &mut Cx<'_>, admin: Admin, id: String, draining: bool) -
         };
         let org = admin.org.clone();
         ask::fleet(
-            &admin.org,
-            &command,
+            &admin,
+            command,
             Subject::server(&id),
             move |cx, answer| match answer {
                 FleetAnswer::Server { server, .. } => {

@@ -17,8 +17,8 @@ pub fn show(admin: Admin) -> Step {
         list: "GET /admin/stats",
     };
     ask::fleet(
-        &admin.org,
-        &FleetCommand::Stats,
+        &admin,
+        FleetCommand::Stats,
         subject,
         |_, answer| match answer {
             FleetAnswer::Stats { stats } => Ok(Step::Respond(Response::json(

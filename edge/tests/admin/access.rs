@@ -186,6 +186,28 @@ fn stats_and_audit_tell_what_happened() {
 }
 
 #[test]
+fn the_audit_tells_which_key_changed_something() {
+    let mut world = World::new();
+    let body = json!({ "name": "ops", "scopes": ["admin"] });
+    let minted = world.admin("POST", "/admin/keys", body);
+    let bearer = format!("Bearer {}", minted.text("key"));
+    let route = json!({ "targets": ["tiny"] }).to_string();
+    world.register(json!({}));
+    let answer = world.raw(
+        "PUT",
+        "/admin/routes/fast",
+        &[("authorization", &bearer)],
+        route.as_bytes(),
+    );
+    assert_eq!(answer.status, 200);
+    let audit = world.get("/admin/audit").body;
+    let actors: Vec<_> = audit["data"].as_array().unwrap().iter().collect();
+    let actors: Vec<_> = actors.iter().map(|entry| &entry["actor"]).collect();
+    let key = json!(format!("key/{}", minted.text("id")));
+    assert_eq!(actors, [&key, &json!("admin"), &json!("admin")]);
+}
+
+#[test]
 fn the_audit_is_paged_and_only_days_that_are_kept_are_asked_for() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {

@@ -17,7 +17,8 @@ use serde_json::json;
 use super::Fleet;
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{
-    FleetAnswer, FleetCommand, ServerEntry, ServerState, ServerStatus, Snapshot, SnapshotAnswer,
+    FleetAnswer, FleetCommand, FleetMessage, ReliabilityPolicy, ServerEntry, ServerState,
+    ServerStatus, Snapshot, SnapshotAnswer,
 };
 use crate::bindings::instance::CheckReport;
 use crate::rig::{Rig, START, sent};
@@ -154,6 +155,42 @@ fn invalid(answer: &FleetAnswer) -> Option<&str> {
         FleetAnswer::Invalid { param, .. } => Some(param),
         _ => None,
     }
+}
+
+#[test]
+fn the_audit_names_in_whose_name_a_command_was_given() {
+    let mut rig = fleet();
+    let mut told_by = |actor: Option<&str>, command| {
+        let actor = actor.map(str::to_owned);
+        let (_, effects): (FleetAnswer, _) = rig.call(&FleetMessage { actor, command });
+        rig.deliver(&effects);
+        audit(&sent(&effects)).0
+    };
+    let a = register("a", entry("llama", "a"));
+    assert_eq!(told_by(Some("key/k1"), a), "key/k1");
+    let b = register("b", entry("llama", "b"));
+    assert_eq!(told_by(None, b), "admin", "and not who came before");
+    let out = announce("a", 1, status(ServerState::Unhealthy, "status 500"));
+    assert_eq!(told_by(Some("key/k1"), out), "instance/a");
+    let policy = ReliabilityPolicy {
+        max_retries: 1,
+        ..ReliabilityPolicy::default()
+    };
+    let put = FleetCommand::PutPolicy { policy };
+    assert_eq!(told_by(Some("key/k2"), put), "key/k2");
+}
+
+#[test]
+fn a_message_is_its_command_and_a_name_beside_it() {
+    let message = FleetMessage {
+        actor: Some("key/k1".to_owned()),
+        command: FleetCommand::Keys,
+    };
+    let text = serde_json::to_string(&message).unwrap();
+    assert_eq!(text, r#"{"actor":"key/k1","command":"keys"}"#);
+    // So a release that knows no names understands it.
+    let command: FleetCommand = serde_json::from_str(&text).unwrap();
+    assert_eq!(command, FleetCommand::Keys);
 }
 
 #[test]
