@@ -20,6 +20,8 @@ const RESEND_CAP: Span = Span::from_secs(60);
 /// An alarm that should have rung this long ago is taken for lost and set again. Platforms ring within
 /// seconds; after a handler has failed often enough some never ring again.
 const ALARM_GRACE: Span = Span::from_secs(10);
+/// A moment that an alarm may ring too early without being moved back for it.
+const EARLY: Span = Span::from_secs(5);
 /// How long a sender may take to deliver one event again. Event ids are forgotten after this: the
 /// longest outage that at-most-once survives.
 const REMEMBER_EVENTS: Span = Span::from_secs(7 * 24 * 3600);
@@ -219,6 +221,13 @@ pub struct Driver<O> {
     outbox_due: Option<Timestamp>,
 }
 
+/// Where a turn may move the alarm.
+#[derive(Clone, Copy)]
+enum Rearm {
+    Forward,
+    Both,
+}
+
 /// The ports of one turn.
 pub struct Host<'a> {
     /// Storage.
@@ -260,7 +269,9 @@ impl<O: Object> Driver<O> {
     /// # Errors
     /// When the turn must be rolled back: the host then drops this driver and opens it anew.
     pub fn call(&mut self, host: &Host<'_>, message: &str) -> Result<Turn, TurnError> {
-        self.turn(host, |object, cx| object.call(cx, message).map(Some))
+        self.turn(host, Rearm::Forward, |object, cx| {
+            object.call(cx, message).map(Some)
+        })
     }
 
     /// The alarm rang: whatever is due runs, undelivered facts are sent again.
@@ -269,7 +280,7 @@ impl<O: Object> Driver<O> {
     /// When the turn must be rolled back.
     pub fn alarm(&mut self, host: &Host<'_>) -> Result<Turn, TurnError> {
         self.armed = None;
-        self.turn(host, |object, cx| {
+        self.turn(host, Rearm::Forward, |object, cx| {
             resend_due(cx)?;
             object.alarm(cx)?;
             Ok(None)
@@ -286,7 +297,7 @@ impl<O: Object> Driver<O> {
         id: EffectId,
         outcome: Outcome,
     ) -> Result<Turn, TurnError> {
-        self.turn(host, |object, cx| {
+        self.turn(host, Rearm::Both, |object, cx| {
             if id.is_multiple_of(2) {
                 settle_row(cx, id / 2, &outcome)?;
             }
@@ -306,12 +317,15 @@ impl<O: Object> Driver<O> {
     /// # Errors
     /// When the turn must be rolled back.
     pub fn soon(&mut self, host: &Host<'_>) -> Result<Turn, TurnError> {
-        self.turn(host, |object, cx| object.soon(cx).map(|()| None))
+        self.turn(host, Rearm::Forward, |object, cx| {
+            object.soon(cx).map(|()| None)
+        })
     }
 
     fn turn(
         &mut self,
         host: &Host<'_>,
+        rearm: Rearm,
         run: impl FnOnce(&mut O, &mut Cx<'_>) -> Result<Option<Reply>, TurnError>,
     ) -> Result<Turn, TurnError> {
         let mut cx = context(host, &self.name, &mut self.next_id);
@@ -320,7 +334,7 @@ impl<O: Object> Driver<O> {
         if cx.touched_outbox {
             self.outbox_due = earliest_due(host.sql)?;
         }
-        let alarm_at_ms = self.rearm(host.now);
+        let alarm_at_ms = self.rearm(host.now, rearm);
         Ok(Turn {
             reply,
             effects,
@@ -328,15 +342,23 @@ impl<O: Object> Driver<O> {
         })
     }
 
-    /// An alarm that rings too early is harmless, and each change of it is a billed row: so it is only
-    /// moved forward, or set when none is known to be under way.
-    fn rearm(&mut self, now: Timestamp) -> Option<i64> {
+    /// An alarm that rings too early is harmless, and each change of it is a billed row: so calls only
+    /// move it forward, or set it when none is known to be under way. The end of an effect also moves it
+    /// back: the alarm that watched over the effect would wake the object for nothing, and set the next
+    /// one, which is a row as well.
+    fn rearm(&mut self, now: Timestamp, rearm: Rearm) -> Option<i64> {
         let wanted = [self.object.next_alarm(), self.outbox_due]
             .into_iter()
             .flatten()
             .min()?;
         let soonest = wanted.max(now);
-        let is_under_way = |armed: Timestamp| armed <= soonest && armed.until(now) <= ALARM_GRACE;
+        let is_under_way = |armed: Timestamp| {
+            let is_kept = match rearm {
+                Rearm::Forward => true,
+                Rearm::Both => armed.until(soonest) <= EARLY,
+            };
+            armed <= soonest && is_kept && armed.until(now) <= ALARM_GRACE
+        };
         if self.armed.is_some_and(is_under_way) {
             return None;
         }

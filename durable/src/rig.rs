@@ -43,7 +43,7 @@ impl<O: Object> Rig<O> {
         self.driver = None;
     }
 
-    fn turn(
+    pub fn turn(
         &mut self,
         run: impl FnOnce(&mut Driver<O>, &Host<'_>) -> Result<Turn, TurnError>,
     ) -> Result<Turn, TurnError> {

@@ -230,6 +230,24 @@ fn the_alarm_is_only_moved_forward() {
 }
 
 #[test]
+fn the_end_of_an_effect_moves_the_alarm_back() {
+    let mut rig = echo();
+    rig.try_call(&Say::Want(at(60))).unwrap();
+    let turn = rig.try_call(&Say::Send(1)).unwrap();
+    assert_eq!(turn.alarm_at_ms, at(2));
+    let delivered = Outcome::Delivered {
+        reply: String::new(),
+    };
+    let id = only_id(&turn.effects);
+    assert_eq!(rig.done(id, delivered.clone()).alarm_at_ms, at(60));
+    assert_eq!(rig.done(id, delivered).alarm_at_ms, None);
+    // Not for a few seconds.
+    rig.try_call(&Say::Want(at(55))).unwrap();
+    rig.try_call(&Say::Want(at(60))).unwrap();
+    assert_eq!(rig.done(id, failed()).alarm_at_ms, None);
+}
+
+#[test]
 fn an_alarm_that_rings_early_is_set_again() {
     let mut rig = echo();
     rig.try_call(&Say::Want(at(60))).unwrap();

@@ -3,7 +3,7 @@
 //! Invariant: what lags has a turn coming ([`Effect::Soon`]), so it lags no longer than said here while
 //! the object stays in memory. A request that comes and goes between two such turns costs no row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_domain::health::Ring;
 use tidegate_domain::ids::RequestId;
@@ -17,7 +17,10 @@ use crate::turn::Effect;
 
 /// How long the change of a lease waits for others, which are then written with it.
 const LEASES_WAIT: Span = Span::from_secs(1);
-/// The same for totals and averages. An object that nobody asks leaves memory after about as long.
+/// A renewal is written when the row lags by more than this. Leases live 60 s and are renewed every 20 s,
+/// so every second renewal is written and a row that is read leaves time for one more to come.
+const RENEWAL_LAG: Span = Span::from_secs(30);
+/// How long totals and averages wait. An object that nobody asks leaves memory after about as long.
 const TOTALS_WAIT: Span = Span::from_secs(10);
 /// Ended requests with which totals wait no longer than for the next turn that writes.
 const TOTALS_BATCH: u32 = 100;
@@ -27,8 +30,8 @@ const RING_EVERY: Span = Span::from_secs(600);
 /// What lags, and since when.
 #[derive(Default)]
 pub(super) struct WriteBehind {
-    /// Requests that have a row.
-    stored: BTreeSet<RequestId>,
+    /// The rows that there are.
+    stored: BTreeMap<RequestId, LeaseColumn>,
     touched: BTreeSet<RequestId>,
     touched_since: Option<Timestamp>,
     ended: u32,
@@ -41,7 +44,7 @@ pub(super) struct WriteBehind {
 
 impl WriteBehind {
     /// Nothing lags behind these rows.
-    pub(super) fn new(stored: BTreeSet<RequestId>, ring: Option<&Ring>) -> Self {
+    pub(super) fn new(stored: BTreeMap<RequestId, LeaseColumn>, ring: Option<&Ring>) -> Self {
         Self {
             stored,
             ring_at: ring.and_then(Ring::last).map(|check| check.at),
@@ -98,14 +101,24 @@ impl WriteBehind {
     ) -> Result<(), StoreError> {
         match machine.lease(&request) {
             Some(lease) => {
-                let json = encode("lease", &LeaseColumn::from_domain(lease))?;
+                let column = LeaseColumn::from_domain(lease);
+                if self
+                    .stored
+                    .get(&request)
+                    .is_some_and(|row| is_close(row, &column))
+                {
+                    return Ok(());
+                }
                 cx.sql.exec(
                     "INSERT OR REPLACE INTO leases (request, json) VALUES (?, ?)",
-                    &[Value::from(request.as_str()), Value::from(json)],
+                    &[
+                        Value::from(request.as_str()),
+                        Value::from(encode("lease", &column)?),
+                    ],
                 )?;
-                self.stored.insert(request);
+                self.stored.insert(request, column);
             }
-            None if self.stored.remove(&request) => {
+            None if self.stored.remove(&request).is_some() => {
                 cx.sql.exec(
                     "DELETE FROM leases WHERE request = ?",
                     &[Value::from(request.as_str())],
@@ -153,4 +166,14 @@ impl WriteBehind {
         let after_ms = u64::try_from(after.as_ms()).unwrap_or_default();
         cx.effect(Effect::Soon { after_ms });
     }
+}
+
+/// Whether a row says of a lease what is needed of it.
+fn is_close(row: &LeaseColumn, lease: &LeaseColumn) -> bool {
+    let lag = lease.expires_at_ms.saturating_sub(row.expires_at_ms);
+    let as_late = LeaseColumn {
+        expires_at_ms: lease.expires_at_ms,
+        ..*row
+    };
+    (0..=RENEWAL_LAG.as_ms()).contains(&lag) && as_late == *lease
 }

@@ -1,5 +1,8 @@
 //! Reading and writing an instance's rows.
 
+use std::collections::BTreeMap;
+
+use tidegate_domain::ids::RequestId;
 use tidegate_domain::instance::{self as machine, LeaseRow};
 
 use super::behind::WriteBehind;
@@ -33,18 +36,24 @@ pub(super) fn load(cx: &mut Cx<'_>) -> Result<Loaded, StoreError> {
         return Ok((stored, None, WriteBehind::default()));
     };
     let record = machine.into_domain(spec, &stored.policy);
-    let mut leases = Vec::new();
+    let (mut rows, mut unread) = (BTreeMap::new(), Vec::new());
     for row in cx.sql.exec("SELECT request, json FROM leases", &[])? {
-        // A row of a newer release still holds its slot.
-        let column = decode("lease", text("lease", &row, 1)?)
-            .unwrap_or_else(|_| LeaseColumn::unreadable(cx.now));
-        leases.push(column.into_domain(text("lease", &row, 0)?));
+        let request = RequestId::new(text("lease", &row, 0)?);
+        let column = decode("lease", text("lease", &row, 1)?).unwrap_or_else(|_| {
+            // A row of a newer release still holds its slot: for a lease's length from now, which has to
+            // be written, or each restart would begin it anew.
+            unread.push(request.clone());
+            LeaseColumn::unreadable(cx.now)
+        });
+        rows.insert(request, column);
     }
-    let requests = leases.iter().map(|row| row.request.clone()).collect();
+    let lease =
+        |(request, column): (&RequestId, &LeaseColumn)| column.into_domain(request.as_str());
+    let leases = rows.iter().map(lease).collect();
     let mut machine = machine::Instance::restore(record, leases, cx.now);
-    let rows = cx.sql.exec("SELECT json FROM figures WHERE id = 1", &[])?;
+    let figures = cx.sql.exec("SELECT json FROM figures WHERE id = 1", &[])?;
     let mut ring = None;
-    if let Some(row) = rows.first() {
+    if let Some(row) = figures.first() {
         // Figures may be lost, so those that cannot be read do not keep the server from loading.
         let figures: FiguresRow = decode("figures", text("figures", row, 0)?).unwrap_or_default();
         let (figures, checks) = figures.into_domain();
@@ -52,7 +61,10 @@ pub(super) fn load(cx: &mut Cx<'_>) -> Result<Loaded, StoreError> {
         machine.restore_ring(checks.clone());
         ring = Some(checks);
     }
-    let behind = WriteBehind::new(requests, ring.as_ref());
+    let mut behind = WriteBehind::new(rows, ring.as_ref());
+    for request in unread {
+        behind.granted(cx.now, request);
+    }
     Ok((stored, Some(machine), behind))
 }
 
