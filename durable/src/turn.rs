@@ -35,7 +35,9 @@ pub enum Effect {
         /// The message, as JSON.
         message: String,
     },
-    /// `GET` a URL without following redirects; report with [`Outcome::Fetched`] or [`Outcome::Failed`].
+    /// `GET` a URL without following redirects, if the egress gate lets it through now: what was allowed
+    /// when the URL was stored may not be any more. Report with [`Outcome::Fetched`], [`Outcome::Refused`]
+    /// or [`Outcome::Failed`].
     Get {
         /// The effect.
         id: EffectId,
@@ -91,6 +93,11 @@ pub enum Outcome {
         body: String,
         /// How long it took.
         latency_ms: u64,
+    },
+    /// The egress gate does not let this address be called, so nothing was sent.
+    Refused {
+        /// Why, for people.
+        reason: String,
     },
     /// It did not work; the words are for people, with no secret in them.
     Failed {

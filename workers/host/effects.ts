@@ -88,6 +88,7 @@ export type ObjectEffect =
 export type Outcome =
   | { outcome: "delivered"; reply: string }
   | { outcome: "fetched"; status: number; body: string; latency_ms: number }
+  | { outcome: "refused"; reason: string }
   | { outcome: "failed"; reason: string };
 
 export interface Turn {

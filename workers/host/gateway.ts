@@ -1,6 +1,6 @@
-// What this isolate has one of: the gateway, and the vault that opens what objects hold sealed. Made when
-// first needed, made anew after a trap; what the gateway remembers (snapshots, key records) is only a cache.
-import { EdgeHandle, VaultHandle } from "tidegate-wasm";
+// What this isolate has one of: the gateway, the vault that opens what objects hold sealed, and the gate
+// that their calls pass. Made when first needed, made anew after a trap; what the gateway remembers (snapshots, key records) is only a cache.
+import { EdgeHandle, GateHandle, VaultHandle } from "tidegate-wasm";
 import type { Bearer } from "./effects";
 import { currentGeneration, enter } from "./engine";
 import { type Env, bindings } from "./env";
@@ -21,6 +21,14 @@ function once<T>(make: (bindings: string) => T): (env: Env) => T {
 export const gatewayOf = once((text) => new EdgeHandle(text));
 
 const vaultOf = once((text) => new VaultHandle(text));
+
+const gateOf = once((text) => new GateHandle(text));
+
+/** Why this URL may not be called, if it may not. */
+export function refusal(env: Env, url: string): string | undefined {
+  const gate = gateOf(env);
+  return enter(() => gate.refusal(url));
+}
 
 /** The token itself. Not for logs. */
 export function openBearer(env: Env, { org, record, sealed }: Bearer): string {

@@ -9,7 +9,7 @@ import { ask, probe } from "./calls";
 import { type GetEffect, type ObjectEffect, type Outcome, type Turn, unknown } from "./effects";
 import { currentGeneration, describe, enter, logError } from "./engine";
 import type { Env } from "./env";
-import { openBearer } from "./gateway";
+import { openBearer, refusal } from "./gateway";
 import { Lanes } from "./lanes";
 
 interface Caller {
@@ -152,6 +152,9 @@ export class ObjectHost extends DurableObject<Env> {
   }
 
   async #get({ url, bearer, timeout_ms }: GetEffect): Promise<Outcome> {
+    // The registry let this address in some time ago; what may be called is decided by today's switches.
+    const reason = refusal(this.env, url);
+    if (reason !== undefined) return { outcome: "refused", reason };
     const opened = bearer === undefined ? undefined : openBearer(this.env, bearer);
     return { outcome: "fetched", ...(await probe({ url, bearer: opened, timeout_ms })) };
   }

@@ -50,19 +50,27 @@ impl Bindings {
     /// # Errors
     /// With the binding's name and what to do about it.
     pub fn config(self) -> Result<Config, Misconfigured> {
-        let allow = HostRule::parse_list(&self.allow_hosts).map_err(Misconfigured::AllowHosts)?;
-        let allow_loopback = self.allow_loopback;
+        let gate = self.gate()?;
         let admin_key = self.admin_key.clone().filter(|key| !key.is_empty());
         let (installation, keyring) = self.keys()?;
         Ok(Config {
             installation,
             keyring,
             admin_key: admin_key.map(Secret::from),
-            gate: Gate {
-                allow_loopback,
-                allow,
-                ..Gate::default()
-            },
+            gate,
+        })
+    }
+
+    /// What may be called.
+    ///
+    /// # Errors
+    /// [`Misconfigured::AllowHosts`].
+    pub fn gate(&self) -> Result<Gate, Misconfigured> {
+        let allow = HostRule::parse_list(&self.allow_hosts).map_err(Misconfigured::AllowHosts)?;
+        Ok(Gate {
+            allow_loopback: self.allow_loopback,
+            allow,
+            ..Gate::default()
         })
     }
 

@@ -15,6 +15,7 @@
 )]
 
 mod edge;
+mod gate;
 mod object;
 mod vault;
 

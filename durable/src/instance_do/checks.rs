@@ -111,6 +111,10 @@ fn judge(outcome: &Outcome, is_late: bool) -> Checked {
                 fault,
             }
         }
+        Outcome::Refused { .. } => Checked {
+            latency: Span::ZERO,
+            fault: Some(CheckFault::AddressRefused),
+        },
         // Told by the clock and not by the host's words.
         Outcome::Failed { .. } => Checked {
             latency: Span::ZERO,
