@@ -76,6 +76,10 @@ pub fn percent_decode(text: &str) -> String {
 }
 
 fn hex_pair(pair: &[u8]) -> Option<u8> {
+    // The standard reader also takes a sign.
+    if !pair.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
     u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
 }
 
