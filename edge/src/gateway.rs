@@ -16,7 +16,7 @@ use tidegate_wire_openai::ErrorCode;
 
 use crate::api_error::ApiError;
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
-use crate::flow::{BodyTooLarge, Step};
+use crate::flow::{BodyTooLarge, Step, Then};
 use crate::inference::Inference;
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
@@ -49,8 +49,9 @@ pub struct Shared {
     pub(crate) board: LoadBoard,
     pub(crate) hedges: HedgeDelays,
     pub(crate) outbox: Outbox,
-    /// Counts requests, for strategies that take turns.
-    pub(crate) turn: u64,
+    /// Counts requests for each name of each organisation, for strategies that take turns: two names that
+    /// are asked for alternately would share one count so that each always met the same server.
+    turns: BTreeMap<String, u64>,
     /// Begins every request id of this isolate.
     id_prefix: String,
     next_id: u64,
@@ -87,14 +88,29 @@ impl Cx<'_> {
 
     /// Fetches a newer snapshot behind the request.
     pub(crate) fn refresh_snapshot(&mut self, org: &str) {
-        let command = FleetCommand::Snapshot { known_version: self.shared.snapshots.version(org) };
-        self.refresh(org, &command, Refresh::Snapshot { org: org.to_owned() });
+        let command = FleetCommand::Snapshot {
+            known_version: self.shared.snapshots.version(org),
+        };
+        self.refresh(
+            org,
+            &command,
+            Refresh::Snapshot {
+                org: org.to_owned(),
+            },
+        );
     }
 
     /// Fetches a key record behind the request.
     pub(crate) fn refresh_key(&mut self, org: &str, id: &str) {
         let command = FleetCommand::Key { id: id.to_owned() };
-        self.refresh(org, &command, Refresh::Key { org: org.to_owned(), id: id.to_owned() });
+        self.refresh(
+            org,
+            &command,
+            Refresh::Key {
+                org: org.to_owned(),
+                id: id.to_owned(),
+            },
+        );
     }
 
     fn refresh(&mut self, org: &str, command: &FleetCommand, refresh: Refresh) {
@@ -109,7 +125,20 @@ impl Cx<'_> {
     }
 }
 
+/// Counts kept. Beyond it all begin anew, which costs a turn out of order.
+const MOST_TURNS: usize = 10_000;
+
 impl Shared {
+    /// Whose turn it is among the servers of a name.
+    pub(crate) fn next_turn(&mut self, org: &str, name: &str) -> u64 {
+        if self.turns.len() >= MOST_TURNS {
+            self.turns.clear();
+        }
+        let turn = self.turns.entry(format!("{org}/{name}")).or_default();
+        *turn = turn.wrapping_add(1);
+        *turn
+    }
+
     fn fresh_number(&mut self) -> u32 {
         self.next_id += 1;
         u32::try_from(self.next_id & u64::from(u32::MAX)).unwrap_or_default()
@@ -125,7 +154,8 @@ impl Shared {
         match answer {
             SnapshotAnswer::Unchanged => self.snapshots.confirm(org, now),
             SnapshotAnswer::Fresh { snapshot } => {
-                let routing = Routing::index(snapshot, org, &self.config.gate, &self.config.keyring);
+                let routing =
+                    Routing::index(snapshot, org, &self.config.gate, &self.config.keyring);
                 self.board.keep_only(|id| routing.by_id.contains_key(id));
                 Some(self.snapshots.replace(org, routing, now))
             }
@@ -149,9 +179,18 @@ struct Exchange {
 }
 
 enum Stage {
-    Body { limit: usize, then: Box<dyn FnOnce(&mut Cx<'_>, Result<Vec<u8>, BodyTooLarge>) -> Step> },
-    Ask { call: CallId, then: Box<dyn FnOnce(&mut Cx<'_>, CallOutcome) -> Step> },
-    Probe { call: CallId, then: Box<dyn FnOnce(&mut Cx<'_>, ProbeOutcome) -> Step> },
+    Body {
+        limit: usize,
+        then: Then<Result<Vec<u8>, BodyTooLarge>>,
+    },
+    Ask {
+        call: CallId,
+        then: Then<CallOutcome>,
+    },
+    Probe {
+        call: CallId,
+        then: Then<ProbeOutcome>,
+    },
     Inference(Box<Inference>),
     Over,
 }
@@ -170,54 +209,88 @@ impl Gateway {
             board: LoadBoard::default(),
             hedges: HedgeDelays::default(),
             outbox: Outbox::default(),
-            turn: 0,
+            turns: BTreeMap::new(),
             id_prefix,
             next_id: 0,
             refreshes: BTreeMap::new(),
         };
-        Self { shared, exchanges: BTreeMap::new() }
+        Self {
+            shared,
+            exchanges: BTreeMap::new(),
+        }
     }
 
     /// A request arrived.
     pub fn begin(&mut self, now: Timestamp, head: Head) -> (ExchangeId, Vec<Effect>) {
         let id = self.shared.fresh_number();
         let request_id = format!("req_{}{id:08x}", self.shared.id_prefix);
-        let exchange = Exchange { head, request_id, stage: Stage::Over, next_call: 0, left: false };
+        let exchange = Exchange {
+            head,
+            request_id,
+            stage: Stage::Over,
+            next_call: 0,
+            left: false,
+        };
         self.exchanges.insert(id, exchange);
-        let effects = self.step(id, now, |cx| route(cx));
+        let effects = self.step(id, now, route);
         (id, effects)
     }
 
     /// The body is here; `None` when it is longer than the limit that was given.
     pub fn body(&mut self, id: ExchangeId, now: Timestamp, body: Option<Vec<u8>>) -> Vec<Effect> {
-        let Some(Stage::Body { limit, then }) = self.take_stage(id, |stage| matches!(stage, Stage::Body { .. }))
+        let Some(Stage::Body { limit, then }) =
+            self.take_stage(id, |stage| matches!(stage, Stage::Body { .. }))
         else {
             return Vec::new();
         };
-        let body = body.filter(|body| body.len() <= limit).ok_or(BodyTooLarge { limit });
+        let body = body
+            .filter(|body| body.len() <= limit)
+            .ok_or(BodyTooLarge { limit });
         self.step(id, now, |cx| then(cx, body))
     }
 
     /// A call to an object ended.
-    pub fn answered(&mut self, id: ExchangeId, now: Timestamp, call: CallId, outcome: CallOutcome) -> Vec<Effect> {
-        let awaited = |stage: &Stage| matches!(stage, Stage::Ask { call: awaited, .. } if *awaited == call);
+    pub fn answered(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        call: CallId,
+        outcome: CallOutcome,
+    ) -> Vec<Effect> {
+        let awaited =
+            |stage: &Stage| matches!(stage, Stage::Ask { call: awaited, .. } if *awaited == call);
         if let Some(Stage::Ask { then, .. }) = self.take_stage(id, awaited) {
             return self.step(id, now, |cx| then(cx, outcome));
         }
-        self.infer(id, now, |inference, cx| inference.on_answer(cx, call, outcome))
+        self.infer(id, now, |inference, cx| {
+            inference.on_answer(cx, call, outcome)
+        })
     }
 
     /// A probe ended.
-    pub fn probed(&mut self, id: ExchangeId, now: Timestamp, call: CallId, outcome: ProbeOutcome) -> Vec<Effect> {
-        let awaited = |stage: &Stage| matches!(stage, Stage::Probe { call: awaited, .. } if *awaited == call);
-        let Some(Stage::Probe { then, .. }) = self.take_stage(id, awaited) else { return Vec::new() };
+    pub fn probed(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        call: CallId,
+        outcome: ProbeOutcome,
+    ) -> Vec<Effect> {
+        let awaited =
+            |stage: &Stage| matches!(stage, Stage::Probe { call: awaited, .. } if *awaited == call);
+        let Some(Stage::Probe { then, .. }) = self.take_stage(id, awaited) else {
+            return Vec::new();
+        };
         self.step(id, now, |cx| then(cx, outcome))
     }
 
     /// A refresh behind a request ended.
     pub fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
-        let Some(refresh) = self.shared.refreshes.remove(&token) else { return };
-        let CallOutcome::Answered(text) = outcome else { return };
+        let Some(refresh) = self.shared.refreshes.remove(&token) else {
+            return;
+        };
+        let CallOutcome::Answered(text) = outcome else {
+            return;
+        };
         match refresh {
             Refresh::Snapshot { org } => {
                 if let Ok(answer) = serde_json::from_str(&text) {
@@ -225,7 +298,9 @@ impl Gateway {
                 }
             }
             Refresh::Key { org, id } => match serde_json::from_str(&text) {
-                Ok(FleetAnswer::Key { record }) => self.shared.keys.store(&org, &id, Some(*record), now),
+                Ok(FleetAnswer::Key { record }) => {
+                    self.shared.keys.store(&org, &id, Some(*record), now)
+                }
                 Ok(FleetAnswer::NotFound) => self.shared.keys.store(&org, &id, None, now),
                 _ => {}
             },
@@ -241,22 +316,48 @@ impl Gateway {
         status: u16,
         headers: &[(String, String)],
     ) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| inference.on_headers(cx, attempt, status, headers))
+        self.infer(id, now, |inference, cx| {
+            inference.on_headers(cx, attempt, status, headers)
+        })
     }
 
     /// A chunk of a streamed answer. [`Effect::WriteChunk`] sends it as it is.
-    pub fn chunk(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, chunk: &[u8]) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| inference.on_chunk(cx, attempt, chunk))
+    pub fn chunk(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        attempt: u32,
+        chunk: &[u8],
+    ) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| {
+            inference.on_chunk(cx, attempt, chunk)
+        })
     }
 
     /// A whole answer.
-    pub fn whole(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, body: &[u8]) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| inference.on_whole(cx, attempt, body))
+    pub fn whole(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        attempt: u32,
+        body: &[u8],
+    ) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| {
+            inference.on_whole(cx, attempt, body)
+        })
     }
 
     /// The body of an attempt ended.
-    pub fn body_ended(&mut self, id: ExchangeId, now: Timestamp, attempt: u32, end: BodyEnd) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| inference.on_body_end(cx, attempt, end))
+    pub fn body_ended(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        attempt: u32,
+        end: BodyEnd,
+    ) -> Vec<Effect> {
+        self.infer(id, now, |inference, cx| {
+            inference.on_body_end(cx, attempt, end)
+        })
     }
 
     /// The timer rang. `reading` tells whether the host is waiting for the server: silence that is only
@@ -268,9 +369,10 @@ impl Gateway {
     /// The client went away.
     pub fn gone(&mut self, id: ExchangeId, now: Timestamp) -> Vec<Effect> {
         match self.exchanges.get_mut(&id) {
-            Some(Exchange { stage: Stage::Inference(_), .. }) => {
-                self.infer(id, now, |inference, cx| inference.on_client_left(cx))
-            }
+            Some(Exchange {
+                stage: Stage::Inference(_),
+                ..
+            }) => self.infer(id, now, |inference, cx| inference.on_client_left(cx)),
             // Nothing runs on the client's behalf but an object's turn, which ends by itself; an
             // administrative change that has begun is not torn in two. No server is asked any more.
             Some(exchange) => {
@@ -290,7 +392,11 @@ impl Gateway {
 
     /// Bytes to send: those of [`Effect::Write`], or the body of a [`Effect::Respond`] without one.
     pub fn output(&mut self, id: ExchangeId) -> Vec<u8> {
-        match self.exchanges.get_mut(&id).map(|exchange| &mut exchange.stage) {
+        match self
+            .exchanges
+            .get_mut(&id)
+            .map(|exchange| &mut exchange.stage)
+        {
             Some(Stage::Inference(inference)) => inference.take_output(),
             _ => Vec::new(),
         }
@@ -298,7 +404,11 @@ impl Gateway {
 
     /// The body of an attempt whose [`Effect::Fetch`] says `own_body`.
     pub fn attempt_body(&mut self, id: ExchangeId, attempt: u32) -> Vec<u8> {
-        match self.exchanges.get_mut(&id).map(|exchange| &mut exchange.stage) {
+        match self
+            .exchanges
+            .get_mut(&id)
+            .map(|exchange| &mut exchange.stage)
+        {
             Some(Stage::Inference(inference)) => inference.take_attempt_body(attempt),
             _ => Vec::new(),
         }
@@ -320,31 +430,69 @@ impl Gateway {
     }
 
     fn take_stage(&mut self, id: ExchangeId, wanted: impl FnOnce(&Stage) -> bool) -> Option<Stage> {
-        let exchange = self.exchanges.get_mut(&id).filter(|exchange| wanted(&exchange.stage))?;
+        let exchange = self
+            .exchanges
+            .get_mut(&id)
+            .filter(|exchange| wanted(&exchange.stage))?;
         Some(std::mem::replace(&mut exchange.stage, Stage::Over))
     }
 
-    fn step(&mut self, id: ExchangeId, now: Timestamp, run: impl FnOnce(&mut Cx<'_>) -> Step) -> Vec<Effect> {
+    fn step(
+        &mut self,
+        id: ExchangeId,
+        now: Timestamp,
+        run: impl FnOnce(&mut Cx<'_>) -> Step,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some(exchange) = self.exchanges.get_mut(&id) else { return effects };
-        let Exchange { head, request_id, .. } = &*exchange;
-        let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+        let Some(exchange) = self.exchanges.get_mut(&id) else {
+            return effects;
+        };
+        let Exchange {
+            head, request_id, ..
+        } = &*exchange;
+        let mut cx = Cx {
+            shared: &mut self.shared,
+            now,
+            head,
+            request_id,
+            effects: &mut effects,
+        };
         let step = run(&mut cx);
         let stage = match step {
             Step::Body { limit, then } => {
                 effects.push(Effect::ReadBody { limit });
                 Stage::Body { limit, then }
             }
-            Step::Ask { to, message, timeout_ms, then } => {
+            Step::Ask {
+                to,
+                message,
+                timeout_ms,
+                then,
+            } => {
                 exchange.next_call += 1;
                 let call = exchange.next_call;
-                effects.push(Effect::Ask { call, to, message, timeout_ms });
+                effects.push(Effect::Ask {
+                    call,
+                    to,
+                    message,
+                    timeout_ms,
+                });
                 Stage::Ask { call, then }
             }
-            Step::Probe { url, bearer, timeout_ms, then } => {
+            Step::Probe {
+                url,
+                bearer,
+                timeout_ms,
+                then,
+            } => {
                 exchange.next_call += 1;
                 let call = exchange.next_call;
-                effects.push(Effect::Probe { call, url, bearer, timeout_ms });
+                effects.push(Effect::Probe {
+                    call,
+                    url,
+                    bearer,
+                    timeout_ms,
+                });
                 Stage::Probe { call, then }
             }
             Step::Respond(response) => {
@@ -357,8 +505,16 @@ impl Gateway {
                 Stage::Over
             }
             Step::Infer(mut inference) => {
-                let Exchange { head, request_id, .. } = &*exchange;
-                let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+                let Exchange {
+                    head, request_id, ..
+                } = &*exchange;
+                let mut cx = Cx {
+                    shared: &mut self.shared,
+                    now,
+                    head,
+                    request_id,
+                    effects: &mut effects,
+                };
                 inference.start(&mut cx);
                 Stage::Inference(inference)
             }
@@ -374,10 +530,20 @@ impl Gateway {
         run: impl FnOnce(&mut Inference, &mut Cx<'_>),
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Some(Exchange { head, request_id, stage: Stage::Inference(inference), .. }) =
-            self.exchanges.get_mut(&id)
+        if let Some(Exchange {
+            head,
+            request_id,
+            stage: Stage::Inference(inference),
+            ..
+        }) = self.exchanges.get_mut(&id)
         {
-            let mut cx = Cx { shared: &mut self.shared, now, head, request_id, effects: &mut effects };
+            let mut cx = Cx {
+                shared: &mut self.shared,
+                now,
+                head,
+                request_id,
+                effects: &mut effects,
+            };
             run(inference, &mut cx);
         }
         effects
@@ -386,9 +552,17 @@ impl Gateway {
 
 /// Every whole answer carries its request's id.
 pub(crate) fn respond(request_id: &str, response: Response) -> Effect {
-    let Response { status, mut headers, body } = response;
+    let Response {
+        status,
+        mut headers,
+        body,
+    } = response;
     headers.push(("x-request-id".to_owned(), request_id.to_owned()));
-    Effect::Respond { status, headers, body: Some(body) }
+    Effect::Respond {
+        status,
+        headers,
+        body: Some(body),
+    }
 }
 
 fn route(cx: &mut Cx<'_>) -> Step {

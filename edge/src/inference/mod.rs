@@ -86,7 +86,12 @@ enum KeyGate {
     /// Within them.
     Allowed(KeyWindows),
     /// Over one of them.
-    Denied { limit: String, retry_after_ms: u64, never_fits: bool, windows: KeyWindows },
+    Denied {
+        limit: String,
+        retry_after_ms: u64,
+        never_fits: bool,
+        windows: KeyWindows,
+    },
 }
 
 /// A call that is out.
@@ -117,14 +122,21 @@ impl Inference {
                     Err(refused) => return refused.into(),
                 };
                 if peek.stream && !endpoint.streams() {
-                    let message = format!("`stream` is not for {}: its answer is one piece.", endpoint.path());
-                    return ApiError::new(ErrorCode::InvalidValue, message).param("stream").into();
+                    let message = format!(
+                        "`stream` is not for {}: its answer is one piece.",
+                        endpoint.path()
+                    );
+                    return ApiError::new(ErrorCode::InvalidValue, message)
+                        .param("stream")
+                        .into();
                 }
                 if !is_allowed(&caller, &peek.model) {
                     return unknown_model(&peek.model).into();
                 }
                 let org = caller.org.clone();
-                with_routing(cx, &org, move |cx, routing| route(cx, caller, endpoint, peek, body, routing))
+                with_routing(cx, &org, move |cx, routing| {
+                    route(cx, caller, endpoint, peek, body, routing)
+                })
             })
         })
     }
@@ -148,11 +160,17 @@ impl Inference {
     /// The rewritten body of an attempt.
     pub fn take_attempt_body(&mut self, attempt: u32) -> Vec<u8> {
         let attempt = usize::try_from(attempt).unwrap_or(usize::MAX);
-        self.attempts.get_mut(attempt).and_then(|attempt| attempt.own_body.take()).unwrap_or_default()
+        self.attempts
+            .get_mut(attempt)
+            .and_then(|attempt| attempt.own_body.take())
+            .unwrap_or_default()
     }
 
     fn instance(&self, slot: usize) -> Option<ObjectName> {
-        let server = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index))?;
+        let server = self
+            .slots
+            .get(slot)
+            .and_then(|index| self.routing.servers.get(*index))?;
         Some(ObjectName::instance(&self.org, server.id()))
     }
 
@@ -171,15 +189,16 @@ fn route(
     body: Vec<u8>,
     routing: Rc<Routing>,
 ) -> Step {
-    let Some(resolved) = resolve::resolve(&routing, &peek.model, caller.key.project.as_deref()) else {
+    let Some(resolved) = resolve::resolve(&routing, &peek.model, caller.key.project.as_deref())
+    else {
         return unknown_model(&peek.model).into();
     };
-    cx.shared.turn = cx.shared.turn.wrapping_add(1);
+    let turn = cx.shared.next_turn(&caller.org, &peek.model);
     let draw = Draw {
         now: cx.now,
         request: fnv(cx.request_id.as_bytes()),
         prefix: peek.affinity.unwrap_or_default(),
-        turn: cx.shared.turn,
+        turn,
     };
     let server = |reached: &resolve::Reached| routing.servers.get(reached.server);
     let seen: Vec<_> = resolved
@@ -191,11 +210,16 @@ fn route(
         let server = resolved.reached.get(index).and_then(server);
         server.is_some_and(|server| cx.shared.board.may_probe(server.id(), cx.now))
     });
-    let reached: Vec<resolve::Reached> =
-        order.iter().filter_map(|index| resolved.reached.get(*index).copied()).collect();
+    let reached: Vec<resolve::Reached> = order
+        .iter()
+        .filter_map(|index| resolved.reached.get(*index).copied())
+        .collect();
     let candidate = |reached: &resolve::Reached| {
         let cap = server(reached).and_then(|server| server.entry.entry.first_token_cap_ms);
-        Candidate { tier: reached.tier, first_token_cap: cap.map(span) }
+        Candidate {
+            tier: reached.tier,
+            first_token_cap: cap.map(span),
+        }
     };
     let candidates = reached.iter().map(candidate).collect();
     let slots: Vec<usize> = reached.iter().map(|reached| reached.server).collect();
@@ -224,12 +248,22 @@ fn route(
             fit(first) && fit(second) && first.priority == second.priority
         });
     // Servers that are known to be out are not asked; why, the client should know.
-    let out = || resolved.reached.iter().filter_map(server).find_map(resolve::why_out);
+    let out = || {
+        resolved
+            .reached
+            .iter()
+            .filter_map(server)
+            .find_map(resolve::why_out)
+    };
     let refusal = if slots.is_empty() { out() } else { None };
     let dispatch = Dispatch::new(cx.now, candidates, limits, pair, !unlimited);
     Step::Infer(Box::new(Inference {
         org: caller.org.clone(),
-        key: if unlimited { KeyGate::Unlimited } else { KeyGate::Asked },
+        key: if unlimited {
+            KeyGate::Unlimited
+        } else {
+            KeyGate::Asked
+        },
         caller,
         endpoint,
         peek,
