@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { told } from "./harness/http.mjs";
 import { ANSWER, NO_BREAKER, answered, assertEnvelope, stage } from "./harness/stage.mjs";
 
-const DEADLINES = { first_token_timeout_ms: 600, idle_timeout_ms: 600, total_timeout_ms: 4000 };
+const DEADLINES = { first_token_timeout_ms: 1500, idle_timeout_ms: 1500, total_timeout_ms: 8000 };
 const POLICY = { ...NO_BREAKER, ...DEADLINES, hedge: false, max_retries: 1, retry_budget_percent: 100 };
 /** Two attempts to their deadline, and a busy machine. */
 const AT_MOST_MS = 2 * DEADLINES.first_token_timeout_ms + 1500;
@@ -50,13 +50,13 @@ const TABLE = {
   "JSON to a stream": [{ do: "json_for_stream" }, OK, OK],
   "events to a plain request": [{ do: "sse_for_plain" }, 502, OK],
   "an error with 200": [{ do: "error_with_ok" }, 502, 502],
-  "null choices": [{ do: "null_choices" }, 502, "cut"],
+  "null choices": [{ do: "null_choices" }, 502, 502],
   "usage beside the finish": [{ do: "usage_with_finish" }, OK, OK],
   "a redirect": [{ do: "redirect", status: 307, location: "http://127.0.0.1:9/" }, 502, 502],
   "a body in gzip": [{ do: "gzip" }, OK, OK],
   "an empty stream": [raw([]), 502, 502],
   "only [DONE]": [raw([{ utf8: "data: [DONE]\n\n" }]), 502, "any answer or error"],
-  "comments without end": [raw(Array.from({ length: 20 }, () => ({ wait_ms: 300, utf8: ": ping\n\n" }))), 504, 504],
+  "comments without end": [raw(Array.from({ length: 20 }, () => ({ wait_ms: 400, utf8: ": ping\n\n" }))), 504, 504],
   "zero bytes": [raw([{ base64: base64(0, 0, 0, 0) }]), 502, 502],
   "a broken character across writes": [raw([{ utf8: chunk("ab") }, { base64: base64(0xf0, 0x9f) }, { utf8: "\n\n" }]), 502, "answer or cut"],
   "an array": [raw([{ utf8: "[]" }], { content_type: "application/json" }), 502, 502],

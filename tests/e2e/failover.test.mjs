@@ -5,7 +5,7 @@ import { ms, figure } from "./harness/figures.mjs";
 import { now, told } from "./harness/http.mjs";
 import { ANSWER, NO_BREAKER, answered, refused, stage } from "./harness/stage.mjs";
 
-const SHORT = { first_token_timeout_ms: 1000, idle_timeout_ms: 800, total_timeout_ms: 8000, hedge: false, retry_budget_percent: 100 };
+const SHORT = { first_token_timeout_ms: 1500, idle_timeout_ms: 1500, total_timeout_ms: 8000, hedge: false, retry_budget_percent: 100 };
 /** A timer of ours, one hop and a busy machine. */
 const SLACK_MS = 1000;
 
@@ -116,13 +116,13 @@ test("client faults are answered as they are, once, and eject nobody", async (t)
 test("attempts of one request are bounded while everything fails", async (t) => {
   const set = await stage(t, { servers: 4, policy: { ...NO_BREAKER, max_retries: 2 } });
   for (const upstream of set.upstreams) await upstream.behave("status", { status: 500 });
-  const requests = 100;
+  const requests = 300;
   for (let n = 0; n < requests; n += 1) {
     const reply = await set.ask();
     assert.ok(reply.status >= 500);
     if (reply.status !== 503) assert.equal(reply.headers["x-should-retry"], "false");
   }
   const posts = (await Promise.all(set.upstreams.map((upstream) => upstream.posts()))).flat();
-  // A fifth of the requests, and the floor of three a server.
-  assert.ok(posts.length <= requests * 1.2 + 4 * 3, `${posts.length} attempts for ${requests} requests`);
+  // At this many the share of a fifth rules, not the floor of each server.
+  assert.ok(posts.length <= requests * 1.2 + 4, `${posts.length} attempts for ${requests} requests`);
 });

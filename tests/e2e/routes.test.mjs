@@ -65,7 +65,7 @@ test("strategies: in turns, by weight, by price, by the head of the prompt", asy
 });
 
 test("least busy: a server whose slots are taken is passed by", async (t) => {
-  const set = await stage(t, { servers: [{ max_concurrency: 4 }, { max_concurrency: 4 }] });
+  const set = await stage(t, { servers: [{ max_concurrency: 4 }, { max_concurrency: 4 }], policy: { hedge: false } });
   for (const upstream of set.upstreams) await upstream.behave("pace", { chunks: 2, interval_ms: 2000 });
   const running = [];
   for (let n = 1; n <= 8; n += 1) {
