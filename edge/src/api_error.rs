@@ -17,7 +17,7 @@ const PATIENCE: Span = Span::from_secs(120);
 /// An error on its way to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    envelope: ErrorEnvelope,
+    envelope: Box<ErrorEnvelope>,
     status: u16,
     retry_after: Option<Span>,
     retry: Retry,
@@ -37,13 +37,19 @@ enum Retry {
 impl ApiError {
     /// An error of this code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { envelope: code.envelope(message), status: code.status(), retry_after: None, retry: Retry::Default, allow: None }
+        Self {
+            envelope: Box::new(code.envelope(message)),
+            status: code.status(),
+            retry_after: None,
+            retry: Retry::Default,
+            allow: None,
+        }
     }
 
     /// The same, naming the parameter.
     #[must_use]
     pub fn param(mut self, param: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        self.envelope = self.envelope.with_param(param);
+        *self.envelope = self.envelope.with_param(param);
         self
     }
 
@@ -78,7 +84,11 @@ impl ApiError {
     pub fn into_response(self) -> Response {
         let body = String::from_utf8(self.envelope.to_json()).unwrap_or_default();
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let mut response = Response { status: self.status, headers, body };
+        let mut response = Response {
+            status: self.status,
+            headers,
+            body,
+        };
         if let Some(after) = self.retry_after {
             response = response
                 .with_header("retry-after", after.as_secs_ceil().max(1).to_string())
@@ -96,13 +106,22 @@ impl ApiError {
 
     /// No such path.
     pub fn no_route(path: &str) -> Self {
-        Self::new(ErrorCode::NotFound, format!("There is no route `{path}`. See the README for the routes."))
+        Self::new(
+            ErrorCode::NotFound,
+            format!("There is no route `{path}`. See the README for the routes."),
+        )
     }
 
     /// The path exists, not with this method. A 405 says which it has (RFC 9110 §15.5.6).
     pub fn method(allowed: &'static str) -> Self {
-        let refused = Self::new(ErrorCode::MethodNotAllowed, format!("This route answers {allowed}."));
-        Self { allow: Some(allowed), ..refused }
+        let refused = Self::new(
+            ErrorCode::MethodNotAllowed,
+            format!("This route answers {allowed}."),
+        );
+        Self {
+            allow: Some(allowed),
+            ..refused
+        }
     }
 
     /// A dispatch that ended without an answer; `model` is what the client asked for.
@@ -152,7 +171,11 @@ impl ApiError {
 }
 
 fn tries(attempts: u32) -> String {
-    if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") }
+    if attempts == 1 {
+        "1 attempt".to_owned()
+    } else {
+        format!("{attempts} attempts")
+    }
 }
 
 const fn upstream_code(kind: FailureKind) -> ErrorCode {
@@ -179,13 +202,22 @@ impl From<Unanswered> for ApiError {
 impl From<BodyTooLarge> for ApiError {
     fn from(refused: BodyTooLarge) -> Self {
         let limit = refused.limit;
-        Self::new(ErrorCode::RequestTooLarge, format!("The body is larger than {limit} bytes. Send less."))
+        Self::new(
+            ErrorCode::RequestTooLarge,
+            format!("The body is larger than {limit} bytes. Send less."),
+        )
     }
 }
 
 impl From<BadRequest> for ApiError {
     fn from(refused: BadRequest) -> Self {
         let status = refused.code().status();
-        Self { envelope: refused.envelope(), status, retry_after: None, retry: Retry::Default, allow: None }
+        Self {
+            envelope: Box::new(refused.envelope()),
+            status,
+            retry_after: None,
+            retry: Retry::Default,
+            allow: None,
+        }
     }
 }

@@ -68,7 +68,9 @@ pub fn client(
     scopes: &'static [Scope],
     then: impl FnOnce(&mut Cx<'_>, Caller) -> Step + 'static,
 ) -> Step {
-    let Some(text) = bearer(cx.head) else { return missing_key().into() };
+    let Some(text) = bearer(cx.head) else {
+        return missing_key().into();
+    };
     let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
         return bad_key().into();
     };
@@ -87,27 +89,47 @@ pub fn admin(
     rest: String,
     then: impl FnOnce(&mut Cx<'_>, Admin, String) -> Step + 'static,
 ) -> Step {
-    let Some(text) = cx.head.header("x-api-key").or_else(|| bearer(cx.head)) else { return no_admin().into() };
+    let Some(text) = cx.head.header("x-api-key").or_else(|| bearer(cx.head)) else {
+        return no_admin().into();
+    };
     if let Some(admin_key) = &cx.shared.config.admin_key
         && same_secret(text.as_bytes(), admin_key.expose())
     {
         let org = cx.head.header("x-tidegate-org").unwrap_or("default");
         return match Organisation::parse(org) {
-            Ok(org) => then(cx, Admin { org, actor: "admin".to_owned() }, rest),
-            Err(refused) => {
-                ApiError::new(ErrorCode::InvalidValue, refused.to_string()).param("X-Tidegate-Org").into()
-            }
+            Ok(org) => then(
+                cx,
+                Admin {
+                    org,
+                    actor: "admin".to_owned(),
+                },
+                rest,
+            ),
+            Err(refused) => ApiError::new(ErrorCode::InvalidValue, refused.to_string())
+                .param("X-Tidegate-Org")
+                .into(),
         };
     }
     let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
         return no_admin().into();
     };
     let reading = cx.head.method == "GET" || cx.head.method == "HEAD";
-    let scopes: &[Scope] = if reading { &[Scope::Read] } else { &[Scope::Admin] };
+    let scopes: &[Scope] = if reading {
+        &[Scope::Read]
+    } else {
+        &[Scope::Admin]
+    };
     with_record(cx, verified, move |cx, verified, record| {
         let org = verified.organisation.clone();
         match judge(&verified, record, cx.now, scopes) {
-            Ok(caller) => then(cx, Admin { org, actor: format!("key/{}", caller.key.id) }, rest),
+            Ok(caller) => then(
+                cx,
+                Admin {
+                    org,
+                    actor: format!("key/{}", caller.key.id),
+                },
+                rest,
+            ),
             Err(_) => no_admin().into(),
         }
     })
@@ -118,7 +140,10 @@ fn with_record(
     verified: VerifiedKey,
     then: impl FnOnce(&mut Cx<'_>, VerifiedKey, Option<KeyRecord>) -> Step + 'static,
 ) -> Step {
-    let (org, id) = (verified.organisation.as_str().to_owned(), verified.key_id.to_string());
+    let (org, id) = (
+        verified.organisation.as_str().to_owned(),
+        verified.key_id.to_string(),
+    );
     match cx.shared.keys.look(&org, &id, cx.now) {
         Known::Yes(record) => return then(cx, verified, record),
         Known::Ageing(record) => {
@@ -128,15 +153,19 @@ fn with_record(
         Known::No => {}
     }
     let command = FleetCommand::Key { id: id.clone() };
-    Step::ask(ObjectName::fleet(&org), &command, move |cx, answer: Result<FleetAnswer, Unanswered>| {
-        let record = match answer {
-            Ok(FleetAnswer::Key { record }) => Some(*record),
-            Ok(_) => None,
-            Err(unanswered) => return ApiError::from(unanswered).into(),
-        };
-        cx.shared.keys.store(&org, &id, record.clone(), cx.now);
-        then(cx, verified, record)
-    })
+    Step::ask(
+        ObjectName::fleet(&org),
+        &command,
+        move |cx, answer: Result<FleetAnswer, Unanswered>| {
+            let record = match answer {
+                Ok(FleetAnswer::Key { record }) => Some(*record),
+                Ok(_) => None,
+                Err(unanswered) => return ApiError::from(unanswered).into(),
+            };
+            cx.shared.keys.store(&org, &id, record.clone(), cx.now);
+            then(cx, verified, record)
+        },
+    )
 }
 
 fn judge(
@@ -145,26 +174,42 @@ fn judge(
     now: Timestamp,
     scopes: &[Scope],
 ) -> Result<Caller, ApiError> {
-    let Some(key) = record else { return Err(bad_key()) };
+    let Some(key) = record else {
+        return Err(bad_key());
+    };
     let matches = |stored: &str| {
         SecretHash::from_hex(stored).is_ok_and(|stored| verified.secret_hash.matches(&stored))
     };
-    let overlap = key.previous_until_ms.is_some_and(|until| now.as_ms() < until);
+    let overlap = key
+        .previous_until_ms
+        .is_some_and(|until| now.as_ms() < until);
     let previous = overlap && key.previous_secret_hash.as_deref().is_some_and(matches);
     if !matches(&key.secret_hash) && !previous {
         return Err(bad_key());
     }
-    if key.expires_at_ms.is_some_and(|expires| now.as_ms() >= expires) {
-        return Err(ApiError::new(ErrorCode::InvalidApiKey, "This key has expired. Ask for a new one."));
+    if key
+        .expires_at_ms
+        .is_some_and(|expires| now.as_ms() >= expires)
+    {
+        return Err(ApiError::new(
+            ErrorCode::InvalidApiKey,
+            "This key has expired. Ask for a new one.",
+        ));
     }
     if !scopes.iter().any(|scope| scope.is_granted_by(&key.scopes)) {
         let wanted: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         return Err(ApiError::new(
             ErrorCode::InsufficientPermissions,
-            format!("This key does not have the scope `{}` that the route asks for.", wanted.join("` or `")),
+            format!(
+                "This key does not have the scope `{}` that the route asks for.",
+                wanted.join("` or `")
+            ),
         ));
     }
-    Ok(Caller { org: verified.organisation.as_str().to_owned(), key })
+    Ok(Caller {
+        org: verified.organisation.as_str().to_owned(),
+        key,
+    })
 }
 
 fn bearer(head: &Head) -> Option<&str> {

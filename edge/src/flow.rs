@@ -10,6 +10,9 @@ use crate::gateway::Cx;
 use crate::inference::Inference;
 use crate::request::Response;
 
+/// How a handler goes on, once it has what it wanted.
+pub type Then<T> = Box<dyn FnOnce(&mut Cx<'_>, T) -> Step>;
+
 /// What a handler wants next.
 pub enum Step {
     /// The request's body (`Err` when it is larger than `limit`).
@@ -17,7 +20,7 @@ pub enum Step {
         /// Bytes.
         limit: usize,
         /// Goes on.
-        then: Box<dyn FnOnce(&mut Cx<'_>, Result<Vec<u8>, BodyTooLarge>) -> Step>,
+        then: Then<Result<Vec<u8>, BodyTooLarge>>,
     },
     /// An object's answer.
     Ask {
@@ -28,7 +31,7 @@ pub enum Step {
         /// When to stop waiting.
         timeout_ms: u64,
         /// Goes on.
-        then: Box<dyn FnOnce(&mut Cx<'_>, CallOutcome) -> Step>,
+        then: Then<CallOutcome>,
     },
     /// A server's answer to a health check.
     Probe {
@@ -39,7 +42,7 @@ pub enum Step {
         /// When to give up.
         timeout_ms: u64,
         /// Goes on.
-        then: Box<dyn FnOnce(&mut Cx<'_>, ProbeOutcome) -> Step>,
+        then: Then<ProbeOutcome>,
     },
     /// The answer.
     Respond(Response),
@@ -85,8 +88,14 @@ impl Step {
     {
         let message = serde_json::to_string(message).unwrap_or_default();
         let object = to.to_string();
-        let then = move |cx: &mut Cx<'_>, outcome: CallOutcome| then(cx, read_answer(object, outcome));
-        Self::Ask { to, message, timeout_ms, then: Box::new(then) }
+        let then =
+            move |cx: &mut Cx<'_>, outcome: CallOutcome| then(cx, read_answer(object, outcome));
+        Self::Ask {
+            to,
+            message,
+            timeout_ms,
+            then: Box::new(then),
+        }
     }
 
     /// Reads the body, at most `limit` bytes.
@@ -94,7 +103,10 @@ impl Step {
         limit: usize,
         then: impl FnOnce(&mut Cx<'_>, Result<Vec<u8>, BodyTooLarge>) -> Self + 'static,
     ) -> Self {
-        Self::Body { limit, then: Box::new(then) }
+        Self::Body {
+            limit,
+            then: Box::new(then),
+        }
     }
 }
 
@@ -108,10 +120,15 @@ pub struct Unanswered {
     pub reason: String,
 }
 
-fn read_answer<T: serde::de::DeserializeOwned>(object: String, outcome: CallOutcome) -> Result<T, Unanswered> {
+fn read_answer<T: serde::de::DeserializeOwned>(
+    object: String,
+    outcome: CallOutcome,
+) -> Result<T, Unanswered> {
     match outcome {
-        CallOutcome::Answered(text) => serde_json::from_str(&text)
-            .map_err(|error| Unanswered { object, reason: format!("its answer cannot be read: {error}") }),
+        CallOutcome::Answered(text) => serde_json::from_str(&text).map_err(|error| Unanswered {
+            object,
+            reason: format!("its answer cannot be read: {error}"),
+        }),
         CallOutcome::Failed(reason) => Err(Unanswered { object, reason }),
     }
 }

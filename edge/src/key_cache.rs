@@ -38,7 +38,9 @@ pub enum Known {
 impl KeyCache {
     /// What is known now.
     pub fn look(&mut self, org: &str, id: &str, now: Timestamp) -> Known {
-        let Some(cached) = self.entries.get_mut(&(org.to_owned(), id.to_owned())) else { return Known::No };
+        let Some(cached) = self.entries.get_mut(&(org.to_owned(), id.to_owned())) else {
+            return Known::No;
+        };
         let age = now.since(cached.fetched_at);
         if age >= USABLE {
             return Known::No;
@@ -53,10 +55,15 @@ impl KeyCache {
     /// The fleet's answer: a record or none.
     pub fn store(&mut self, org: &str, id: &str, record: Option<KeyRecord>, now: Timestamp) {
         if self.entries.len() >= MOST {
-            self.entries.retain(|_, cached| now.since(cached.fetched_at) < USABLE);
+            self.entries
+                .retain(|_, cached| now.since(cached.fetched_at) < USABLE);
         }
         if self.entries.len() < MOST {
-            let cached = Cached { record, fetched_at: now, refreshing: false };
+            let cached = Cached {
+                record,
+                fetched_at: now,
+                refreshing: false,
+            };
             self.entries.insert((org.to_owned(), id.to_owned()), cached);
         }
     }

@@ -34,7 +34,9 @@ impl LoadBoard {
     pub fn note_first_token(&mut self, server: &str, span: Span) {
         let heard = self.entry(server);
         let sample = span.as_ms() as f64;
-        let mean = heard.first_token_ms.map_or(sample, |mean| mean + (sample - mean) * NEWEST);
+        let mean = heard
+            .first_token_ms
+            .map_or(sample, |mean| mean + (sample - mean) * NEWEST);
         heard.first_token_ms = Some(mean);
     }
 
@@ -51,7 +53,10 @@ impl LoadBoard {
     /// Whether this request may offer the server its probe; at most one a second may.
     pub fn may_probe(&mut self, server: &str, now: Timestamp) -> bool {
         let heard = self.entry(server);
-        if heard.probe_offered_at.is_some_and(|at| now.since(at) < PROBE_EVERY && now >= at) {
+        if heard
+            .probe_offered_at
+            .is_some_and(|at| now.since(at) < PROBE_EVERY && now >= at)
+        {
             return false;
         }
         heard.probe_offered_at = Some(now);
@@ -80,7 +85,10 @@ mod tests {
         assert!(!board.may_probe("a", t0 + Span::from_ms(999)));
         assert!(board.may_probe("b", t0));
         assert!(board.may_probe("a", t0 + Span::from_secs(1)));
-        assert!(board.may_probe("a", t0 - Span::from_secs(3600)), "a clock that jumped back blocks nothing");
+        assert!(
+            board.may_probe("a", t0 - Span::from_secs(3600)),
+            "a clock that jumped back blocks nothing"
+        );
     }
 
     #[test]

@@ -44,17 +44,30 @@ pub fn with_routing(
         }
         Freshness::Old(fallback) => fallback,
     };
-    let command = FleetCommand::Snapshot { known_version: cx.shared.snapshots.version(org) };
-    let timeout_ms = if fallback.is_some() { REFRESH_TIMEOUT_MS } else { FIRST_TIMEOUT_MS };
+    let command = FleetCommand::Snapshot {
+        known_version: cx.shared.snapshots.version(org),
+    };
+    let timeout_ms = if fallback.is_some() {
+        REFRESH_TIMEOUT_MS
+    } else {
+        FIRST_TIMEOUT_MS
+    };
     let fleet = ObjectName::fleet(org);
     let org = org.to_owned();
-    Step::ask_within(timeout_ms, fleet, &command, move |cx, answer: Result<SnapshotAnswer, Unanswered>| {
-        let fresh = answer.ok().and_then(|answer| cx.shared.take_snapshot(&org, answer, cx.now));
-        match fresh.or(fallback) {
-            Some(routing) => then(cx, routing),
-            None => unavailable().into(),
-        }
-    })
+    Step::ask_within(
+        timeout_ms,
+        fleet,
+        &command,
+        move |cx, answer: Result<SnapshotAnswer, Unanswered>| {
+            let fresh = answer
+                .ok()
+                .and_then(|answer| cx.shared.take_snapshot(&org, answer, cx.now));
+            match fresh.or(fallback) {
+                Some(routing) => then(cx, routing),
+                None => unavailable().into(),
+            }
+        },
+    )
 }
 
 /// Whether a key may ask for a model.
@@ -63,11 +76,21 @@ pub fn is_allowed(caller: &Caller, model: &str) -> bool {
 }
 
 fn list(caller: &Caller, routing: &Routing) -> Step {
-    let names: BTreeSet<&str> =
-        routing.by_model.keys().chain(routing.routes.keys()).map(String::as_str).collect();
-    let models: Vec<serde_json::Value> =
-        names.into_iter().filter(|name| is_allowed(caller, name)).map(|name| describe(routing, name)).collect();
-    Step::Respond(Response::json(200, &serde_json::json!({ "object": "list", "data": models })))
+    let names: BTreeSet<&str> = routing
+        .by_model
+        .keys()
+        .chain(routing.routes.keys())
+        .map(String::as_str)
+        .collect();
+    let models: Vec<serde_json::Value> = names
+        .into_iter()
+        .filter(|name| is_allowed(caller, name))
+        .map(|name| describe(routing, name))
+        .collect();
+    Step::Respond(Response::json(
+        200,
+        &serde_json::json!({ "object": "list", "data": models }),
+    ))
 }
 
 fn single(caller: &Caller, routing: &Routing, id: &str) -> Step {
@@ -91,9 +114,20 @@ pub fn unknown_model(id: &str) -> ApiError {
 fn describe(routing: &Routing, name: &str) -> serde_json::Value {
     let servers: Vec<usize> = crate::inference::resolve::all_servers(routing, name);
     let of = |index: &usize| routing.servers.get(*index);
-    let healthy = servers.iter().filter_map(of).filter(|server| server.is_healthy()).count();
-    let created_ms = servers.iter().filter_map(of).map(|server| server.entry.created_at_ms).min();
-    let owner = servers.iter().filter_map(of).find_map(|server| server.entry.entry.owner.clone());
+    let healthy = servers
+        .iter()
+        .filter_map(of)
+        .filter(|server| server.is_healthy())
+        .count();
+    let created_ms = servers
+        .iter()
+        .filter_map(of)
+        .map(|server| server.entry.created_at_ms)
+        .min();
+    let owner = servers
+        .iter()
+        .filter_map(of)
+        .find_map(|server| server.entry.entry.owner.clone());
     serde_json::json!({
         "id": name,
         "object": "model",

@@ -46,7 +46,8 @@ impl Outbox {
     pub fn drain(&mut self) -> Vec<Effect> {
         let pending = std::mem::take(&mut self.pending);
         let tell = |(to, turnover): (ObjectName, Turnover)| {
-            let message = serde_json::to_string(&InstanceCommand::Turnover(turnover)).unwrap_or_default();
+            let message =
+                serde_json::to_string(&InstanceCommand::Turnover(turnover)).unwrap_or_default();
             Effect::Tell { to, message }
         };
         pending.into_iter().map(tell).collect()
@@ -64,7 +65,10 @@ mod tests {
     #[test]
     fn what_finds_a_ride_is_not_sent_again() {
         let mut outbox = Outbox::default();
-        let (a, b) = (ObjectName::instance("o", "a"), ObjectName::instance("o", "b"));
+        let (a, b) = (
+            ObjectName::instance("o", "a"),
+            ObjectName::instance("o", "b"),
+        );
         outbox.cancel(&a, "r1");
         outbox.renew(&b, "r2");
         assert_eq!(outbox.board(&a).cancelled, ["r1"]);

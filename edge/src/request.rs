@@ -16,7 +16,10 @@ pub struct Head {
 impl Head {
     /// The first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The first query parameter of this name, percent-decoded.
@@ -44,7 +47,11 @@ impl Response {
     /// An answer in JSON.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.to_string() }
+        Self {
+            status,
+            headers,
+            body: body.to_string(),
+        }
     }
 
     /// The same with one more header.
@@ -60,7 +67,9 @@ pub fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let decoded = (*first == b'%').then(|| tail.get(..2).and_then(hex_pair)).flatten();
+        let decoded = (*first == b'%')
+            .then(|| tail.get(..2).and_then(hex_pair))
+            .flatten();
         match decoded {
             Some(byte) => {
                 bytes.push(byte);
@@ -89,7 +98,10 @@ mod tests {
 
     #[test]
     fn query_parameters_are_found_and_decoded() {
-        let head = Head { query: "a=1&model=meta%2FLlama+3&flag".into(), ..Head::default() };
+        let head = Head {
+            query: "a=1&model=meta%2FLlama+3&flag".into(),
+            ..Head::default()
+        };
         assert_eq!(head.query("model").as_deref(), Some("meta/Llama 3"));
         assert_eq!(head.query("flag").as_deref(), Some(""));
         assert_eq!(head.query("b"), None);

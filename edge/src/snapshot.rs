@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tidegate_domain::time::{Span, Timestamp};
-use tidegate_durable::bindings::fleet::{ReliabilityPolicy, Route, ServerState, Snapshot, SnapshotServer};
+use tidegate_durable::bindings::fleet::{
+    ReliabilityPolicy, Route, ServerState, Snapshot, SnapshotServer,
+};
 use tidegate_egress::{Endpoint, Gate};
 use tidegate_vault::{Context, Keyring, Secret};
 
@@ -47,7 +49,8 @@ impl Server {
 
     /// Whether requests may go there at all.
     pub fn is_usable(&self) -> bool {
-        self.endpoint.is_some() && (self.api_key.is_some() || self.entry.entry.sealed_api_key.is_none())
+        self.endpoint.is_some()
+            && (self.api_key.is_some() || self.entry.entry.sealed_api_key.is_none())
     }
 
     /// Whether it takes part in the count of healthy servers.
@@ -75,15 +78,28 @@ pub struct Routing {
 impl Routing {
     /// Indexes a snapshot, opens the servers' keys and checks their addresses once more.
     pub fn index(snapshot: Snapshot, org: &str, gate: &Gate, keyring: &Keyring) -> Self {
-        let servers: Vec<Server> =
-            snapshot.servers.into_iter().map(|server| prepare(server, org, gate, keyring)).collect();
+        let servers: Vec<Server> = snapshot
+            .servers
+            .into_iter()
+            .map(|server| prepare(server, org, gate, keyring))
+            .collect();
         let mut by_model: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut by_id = BTreeMap::new();
         for (index, server) in servers.iter().enumerate() {
-            by_model.entry(server.entry.entry.model_name.clone()).or_default().push(index);
+            by_model
+                .entry(server.entry.entry.model_name.clone())
+                .or_default()
+                .push(index);
             by_id.insert(server.id().to_owned(), index);
         }
-        Self { version: snapshot.version, servers, by_model, by_id, routes: snapshot.routes, policy: snapshot.policy }
+        Self {
+            version: snapshot.version,
+            servers,
+            by_model,
+            by_id,
+            routes: snapshot.routes,
+            policy: snapshot.policy,
+        }
     }
 }
 
@@ -94,12 +110,21 @@ fn prepare(server: SnapshotServer, org: &str, gate: &Gate, keyring: &Keyring) ->
     let api_key = sealed.and_then(|sealed| tidegate_vault::open(keyring, &context, sealed).ok());
     let endpoint = gate.endpoint(&server.entry.endpoint_url).ok();
     let hash = fnv(server.id.as_bytes());
-    Server { entry: server, endpoint, api_key, hash }
+    Server {
+        entry: server,
+        endpoint,
+        api_key,
+        hash,
+    }
 }
 
 /// Where a server's sealed key belongs; `record` is `server/{id}`.
 pub fn api_key_context<'a>(org: &'a str, record: &'a str) -> Context<'a> {
-    Context { organisation: org, record, field: "api_key" }
+    Context {
+        organisation: org,
+        record,
+        field: "api_key",
+    }
 }
 
 /// FNV-1a: stable across releases and isolates, which is all that is asked of it.
@@ -134,13 +159,17 @@ pub enum Freshness {
 impl SnapshotCache {
     /// What a request may do now. At most one refresh behind requests runs at a time.
     pub fn look(&mut self, org: &str, now: Timestamp) -> Freshness {
-        let Some(cached) = self.entries.get_mut(org) else { return Freshness::Old(None) };
+        let Some(cached) = self.entries.get_mut(org) else {
+            return Freshness::Old(None);
+        };
         let age = now.since(cached.confirmed_at);
         let routing = Rc::clone(&cached.routing);
         if age < FRESH {
             Freshness::Fresh(routing)
         } else if age < USABLE {
-            let running = cached.refreshing_since.is_some_and(|since| now.since(since) < FRESH);
+            let running = cached
+                .refreshing_since
+                .is_some_and(|since| now.since(since) < FRESH);
             if running {
                 return Freshness::Fresh(routing);
             }
@@ -155,7 +184,9 @@ impl SnapshotCache {
 
     /// The version that is cached; 0 for none.
     pub fn version(&self, org: &str) -> u64 {
-        self.entries.get(org).map_or(0, |cached| cached.routing.version)
+        self.entries
+            .get(org)
+            .map_or(0, |cached| cached.routing.version)
     }
 
     /// The fleet says that the cached version is current.
@@ -177,7 +208,11 @@ impl SnapshotCache {
     /// A newer version arrived.
     pub fn replace(&mut self, org: &str, routing: Routing, now: Timestamp) -> Rc<Routing> {
         let routing = Rc::new(routing);
-        let cached = Cached { routing: Rc::clone(&routing), confirmed_at: now, refreshing_since: None };
+        let cached = Cached {
+            routing: Rc::clone(&routing),
+            confirmed_at: now,
+            refreshing_since: None,
+        };
         self.entries.insert(org.to_owned(), cached);
         routing
     }
@@ -190,7 +225,10 @@ mod tests {
     const T0: Timestamp = Timestamp::from_ms(1_000_000);
 
     fn routing(version: u64) -> Routing {
-        let snapshot = Snapshot { version, ..Snapshot::default() };
+        let snapshot = Snapshot {
+            version,
+            ..Snapshot::default()
+        };
         let keyring = Keyring::new(
             tidegate_vault::WrappingKey::derive(b"0123456789abcdef0123456789abcdef").unwrap(),
             None,
@@ -212,10 +250,16 @@ mod tests {
         let mut cache = SnapshotCache::default();
         assert_eq!(name(&cache.look("default", T0)), "none");
         cache.replace("default", routing(3), T0);
-        let look = |cache: &mut SnapshotCache, secs| name(&cache.look("default", T0 + Span::from_secs(secs)));
+        let look = |cache: &mut SnapshotCache, secs| {
+            name(&cache.look("default", T0 + Span::from_secs(secs)))
+        };
         assert_eq!(look(&mut cache, 1), "fresh");
         assert_eq!(look(&mut cache, 3), "stale");
-        assert_eq!(look(&mut cache, 4), "fresh", "one refresh behind requests is enough");
+        assert_eq!(
+            look(&mut cache, 4),
+            "fresh",
+            "one refresh behind requests is enough"
+        );
         assert_eq!(look(&mut cache, 5), "old");
         assert_eq!(look(&mut cache, 899), "old");
         assert_eq!(look(&mut cache, 900), "none");
@@ -225,9 +269,18 @@ mod tests {
     fn a_lost_refresh_is_tried_again() {
         let mut cache = SnapshotCache::default();
         cache.replace("default", routing(3), T0);
-        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(2000))), "stale");
-        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(3999))), "fresh");
-        assert_eq!(name(&cache.look("default", T0 + Span::from_ms(4000))), "stale");
+        assert_eq!(
+            name(&cache.look("default", T0 + Span::from_ms(2000))),
+            "stale"
+        );
+        assert_eq!(
+            name(&cache.look("default", T0 + Span::from_ms(3999))),
+            "fresh"
+        );
+        assert_eq!(
+            name(&cache.look("default", T0 + Span::from_ms(4000))),
+            "stale"
+        );
     }
 
     #[test]
@@ -244,7 +297,12 @@ mod tests {
         let mut cache = SnapshotCache::default();
         cache.replace("default", routing(3), T0);
         let later = T0 + Span::from_secs(100);
-        assert_eq!(cache.confirm("default", later).map(|routing| routing.version), Some(3));
+        assert_eq!(
+            cache
+                .confirm("default", later)
+                .map(|routing| routing.version),
+            Some(3)
+        );
         assert_eq!(name(&cache.look("default", later)), "fresh");
         assert!(cache.confirm("other", later).is_none());
     }

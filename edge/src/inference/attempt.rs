@@ -76,7 +76,12 @@ pub enum Standing {
 
 impl Attempt {
     /// An attempt that is about to be sent.
-    pub const fn new(slot: usize, endpoint: Endpoint, hide_usage: bool, own_body: Option<Vec<u8>>) -> Self {
+    pub const fn new(
+        slot: usize,
+        endpoint: Endpoint,
+        hide_usage: bool,
+        own_body: Option<Vec<u8>>,
+    ) -> Self {
         Self {
             slot,
             own_body,
@@ -95,7 +100,12 @@ impl Attempt {
 
     /// The response headers. Only a 2xx event stream is read as a stream.
     pub fn headers(&mut self, status: u16, headers: &[(String, String)]) {
-        let find = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let find = |name: &str| {
+            headers
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
         self.status = status;
         self.content_type = find("content-type").map(str::to_owned);
         self.retry_after = find("retry-after").and_then(retry_after);
@@ -106,17 +116,23 @@ impl Attempt {
             .filter(|(name, _)| tidegate_wire_openai::headers::reaches_client(name, connection))
             .filter(|(name, value)| {
                 // With `: ` and the line's end.
-                let left = room.checked_sub(name.len().saturating_add(value.len()).saturating_add(4));
+                let left =
+                    room.checked_sub(name.len().saturating_add(value.len()).saturating_add(4));
                 room = left.unwrap_or(room);
                 left.is_some()
             })
             .cloned()
             .collect();
         let is_events = self.content_type.as_deref().is_some_and(|kind| {
-            kind.trim_start().get(..17).is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
+            kind.trim_start()
+                .get(..17)
+                .is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
         });
         self.reading = if is_events && (200..300).contains(&status) {
-            let options = StreamOptions { hide_usage: self.hide_usage, ..StreamOptions::default() };
+            let options = StreamOptions {
+                hide_usage: self.hide_usage,
+                ..StreamOptions::default()
+            };
             Reading::Stream(Box::new(StreamReader::new(options)))
         } else {
             Reading::Collect(Vec::new())
@@ -143,13 +159,19 @@ impl Attempt {
                 };
                 if !committed && self.held.len() > MAX_COLLECTED {
                     self.held = Vec::new();
-                    return (Passed::Nothing, Standing::Over(failure(FailureKind::InvalidAnswer)));
+                    return (
+                        Passed::Nothing,
+                        Standing::Over(failure(FailureKind::InvalidAnswer)),
+                    );
                 }
                 (passed, standing)
             }
             Reading::Collect(body) => {
                 if body.len().saturating_add(chunk.len()) > MAX_COLLECTED {
-                    return (Passed::Nothing, Standing::Over(failure(FailureKind::InvalidAnswer)));
+                    return (
+                        Passed::Nothing,
+                        Standing::Over(failure(FailureKind::InvalidAnswer)),
+                    );
                 }
                 body.extend_from_slice(chunk);
                 (Passed::Nothing, Standing::Waiting)
@@ -163,14 +185,20 @@ impl Attempt {
         match std::mem::replace(&mut self.reading, Reading::Nothing) {
             Reading::Nothing => Standing::Over(failure(FailureKind::Transport)),
             Reading::Stream(mut reader) => {
-                let how = if end == BodyEnd::Eof { End::Eof } else { End::TransportError };
+                let how = if end == BodyEnd::Eof {
+                    End::Eof
+                } else {
+                    End::TransportError
+                };
                 let rest = reader.end(how);
                 self.held.extend_from_slice(&rest);
                 let standing = stream_standing(&reader);
                 self.reading = Reading::Stream(reader);
                 standing
             }
-            Reading::Collect(_) if end == BodyEnd::Broken => Standing::Over(failure(FailureKind::Transport)),
+            Reading::Collect(_) if end == BodyEnd::Broken => {
+                Standing::Over(failure(FailureKind::Transport))
+            }
             Reading::Collect(body) => Standing::Over(self.judge_collected(&body)),
         }
     }
@@ -185,13 +213,22 @@ impl Attempt {
 
     /// A whole answer to a plain request. [`Attempt::held`] stays empty when it may go on as it is.
     pub fn whole(&mut self, body: &[u8]) -> Outcome {
-        match read_answer(self.endpoint, self.status, self.content_type.as_deref(), body) {
+        match read_answer(
+            self.endpoint,
+            self.status,
+            self.content_type.as_deref(),
+            body,
+        ) {
             Answer::Pass { usage, mended } => {
                 self.usage = usage;
                 self.held = mended.unwrap_or_default();
                 Outcome::Success
             }
-            Answer::Error { status, envelope, client_fault } => self.judge_error(status, envelope, client_fault),
+            Answer::Error {
+                status,
+                envelope,
+                client_fault,
+            } => self.judge_error(status, envelope, client_fault),
         }
     }
 
@@ -205,22 +242,35 @@ impl Attempt {
                 None => (0, 0),
             };
         }
-        self.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens))
+        self.usage.map_or((0, 0), |usage| {
+            (usage.prompt_tokens, usage.completion_tokens)
+        })
     }
 
     fn judge_collected(&mut self, body: &[u8]) -> Outcome {
-        match read_answer(self.endpoint, self.status, self.content_type.as_deref(), body) {
-            Answer::Pass { usage, .. } => match chunks_from_answer(self.endpoint, body, self.hide_usage) {
-                Ok(chunks) => {
-                    self.usage = usage;
-                    self.held = chunks;
-                    Outcome::Success
+        match read_answer(
+            self.endpoint,
+            self.status,
+            self.content_type.as_deref(),
+            body,
+        ) {
+            Answer::Pass { usage, .. } => {
+                match chunks_from_answer(self.endpoint, body, self.hide_usage) {
+                    Ok(chunks) => {
+                        self.usage = usage;
+                        self.held = chunks;
+                        Outcome::Success
+                    }
+                    Err(envelope) => {
+                        self.judge_error(ErrorCode::UpstreamInvalidAnswer.status(), envelope, false)
+                    }
                 }
-                Err(envelope) => {
-                    self.judge_error(ErrorCode::UpstreamInvalidAnswer.status(), envelope, false)
-                }
-            },
-            Answer::Error { status, envelope, client_fault } => self.judge_error(status, envelope, client_fault),
+            }
+            Answer::Error {
+                status,
+                envelope,
+                client_fault,
+            } => self.judge_error(status, envelope, client_fault),
         }
     }
 
@@ -231,7 +281,10 @@ impl Attempt {
             Outcome::ClientError(status)
         } else if matches!(self.status, 429 | 503) {
             // Whose quota it was is no business of the client's, who gets the gateway's own words.
-            return Outcome::Backpressure { status: self.status, retry_after: self.retry_after };
+            return Outcome::Backpressure {
+                status: self.status,
+                retry_after: self.retry_after,
+            };
         } else if (400..500).contains(&self.status) && !refuses_gateway {
             Outcome::ClientError(status)
         } else if self.status >= 500 || refuses_gateway {
@@ -259,9 +312,15 @@ pub fn error_event(held: &[u8], client_fault: bool) -> Option<(u16, ErrorEnvelop
         param: Option<String>,
         code: Option<String>,
     }
-    let line = std::str::from_utf8(held).ok()?.trim_end().rsplit('\n').next()?;
+    let line = std::str::from_utf8(held)
+        .ok()?
+        .trim_end()
+        .rsplit('\n')
+        .next()?;
     let Event { error } = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
-    let coded = ErrorCode::ALL.into_iter().find(|code| Some(code.as_str()) == error.code.as_deref());
+    let coded = ErrorCode::ALL
+        .into_iter()
+        .find(|code| Some(code.as_str()) == error.code.as_deref());
     let status = coded.map_or_else(|| status_of(&error.r#type), ErrorCode::status);
     let envelope = ErrorEnvelope {
         message: error.message,
@@ -269,7 +328,14 @@ pub fn error_event(held: &[u8], client_fault: bool) -> Option<(u16, ErrorEnvelop
         param: error.param.map(Into::into),
         code: error.code.map(Into::into),
     };
-    Some((if client_fault && status >= 500 { 400 } else { status }, envelope))
+    Some((
+        if client_fault && status >= 500 {
+            400
+        } else {
+            status
+        },
+        envelope,
+    ))
 }
 
 /// The other way round than `kind_for_status`.
@@ -294,9 +360,13 @@ const fn stream_outcome(outcome: StreamOutcome) -> Outcome {
     match outcome {
         StreamOutcome::Complete => Outcome::Success,
         StreamOutcome::UpstreamError { client_fault: true } => Outcome::ClientError(400),
-        StreamOutcome::UpstreamError { client_fault: false } => failure(FailureKind::Http5xx(500)),
+        StreamOutcome::UpstreamError {
+            client_fault: false,
+        } => failure(FailureKind::Http5xx(500)),
         StreamOutcome::Truncated | StreamOutcome::TransportError => failure(FailureKind::CutStream),
-        StreamOutcome::InvalidEvent | StreamOutcome::EventTooLarge => failure(FailureKind::InvalidAnswer),
+        StreamOutcome::InvalidEvent | StreamOutcome::EventTooLarge => {
+            failure(FailureKind::InvalidAnswer)
+        }
         StreamOutcome::Stalled => failure(FailureKind::Stalled),
         StreamOutcome::TotalTimeout | StreamOutcome::ClientLeft => Outcome::ClientLeft,
     }
@@ -310,7 +380,8 @@ const fn failure(kind: FailureKind) -> Outcome {
 /// off by itself then. 300 s is the longest pause it takes.
 fn retry_after(value: &str) -> Option<Span> {
     let seconds: f64 = value.trim().parse().ok()?;
-    (seconds > 0.0 && seconds.is_finite()).then(|| Span::from_ms((seconds.min(300.0) * 1000.0) as i64))
+    (seconds > 0.0 && seconds.is_finite())
+        .then(|| Span::from_ms((seconds.min(300.0) * 1000.0) as i64))
 }
 
 #[cfg(test)]
@@ -319,7 +390,13 @@ mod tests {
 
     fn stream() -> Attempt {
         let mut attempt = Attempt::new(0, Endpoint::Chat, true, None);
-        attempt.headers(200, &[("content-type".into(), "text/event-stream; charset=utf-8".into())]);
+        attempt.headers(
+            200,
+            &[(
+                "content-type".into(),
+                "text/event-stream; charset=utf-8".into(),
+            )],
+        );
         attempt
     }
 
@@ -329,10 +406,19 @@ mod tests {
     #[test]
     fn a_stream_speaks_with_its_first_token_and_not_with_its_role() {
         let mut attempt = stream();
-        assert_eq!(attempt.chunk(ROLE, false), (Passed::Held, Standing::Waiting));
-        assert_eq!(attempt.chunk(WORD, false), (Passed::Held, Standing::Speaking));
+        assert_eq!(
+            attempt.chunk(ROLE, false),
+            (Passed::Held, Standing::Waiting)
+        );
+        assert_eq!(
+            attempt.chunk(WORD, false),
+            (Passed::Held, Standing::Speaking)
+        );
         assert_eq!(attempt.held, [ROLE, WORD].concat());
-        assert_eq!(attempt.chunk(WORD, true), (Passed::Untouched, Standing::Speaking));
+        assert_eq!(
+            attempt.chunk(WORD, true),
+            (Passed::Untouched, Standing::Speaking)
+        );
     }
 
     #[test]
@@ -349,15 +435,24 @@ mod tests {
     fn a_cut_stream_ends_with_an_error_event_and_no_done() {
         let mut attempt = stream();
         let _ = attempt.chunk(WORD, true);
-        assert_eq!(attempt.end(BodyEnd::Broken), Standing::Over(failure(FailureKind::CutStream)));
+        assert_eq!(
+            attempt.end(BodyEnd::Broken),
+            Standing::Over(failure(FailureKind::CutStream))
+        );
         let text = String::from_utf8(attempt.held).unwrap();
-        assert!(text.starts_with("data: {\"error\":") && !text.contains("[DONE]"), "{text}");
+        assert!(
+            text.starts_with("data: {\"error\":") && !text.contains("[DONE]"),
+            "{text}"
+        );
     }
 
     #[test]
     fn no_headers_is_a_transport_failure() {
         let mut attempt = Attempt::new(0, Endpoint::Chat, true, None);
-        assert_eq!(attempt.end(BodyEnd::Broken), Standing::Over(failure(FailureKind::Transport)));
+        assert_eq!(
+            attempt.end(BodyEnd::Broken),
+            Standing::Over(failure(FailureKind::Transport))
+        );
     }
 
     #[test]
@@ -367,15 +462,36 @@ mod tests {
             attempt.headers(status, &[("retry-after".into(), "7".into())]);
             attempt.whole(body.as_bytes())
         };
-        assert_eq!(judge(400, r#"{"error":{"message":"no"}}"#), Outcome::ClientError(400));
+        assert_eq!(
+            judge(400, r#"{"error":{"message":"no"}}"#),
+            Outcome::ClientError(400)
+        );
         assert_eq!(judge(404, r#"{"detail":"no"}"#), Outcome::ClientError(404));
         let pause = Some(Span::from_secs(7));
-        assert_eq!(judge(429, "{}"), Outcome::Backpressure { status: 429, retry_after: pause });
-        assert_eq!(judge(503, "busy"), Outcome::Backpressure { status: 503, retry_after: pause });
+        assert_eq!(
+            judge(429, "{}"),
+            Outcome::Backpressure {
+                status: 429,
+                retry_after: pause
+            }
+        );
+        assert_eq!(
+            judge(503, "busy"),
+            Outcome::Backpressure {
+                status: 503,
+                retry_after: pause
+            }
+        );
         assert_eq!(judge(500, "boom"), failure(FailureKind::Http5xx(500)));
-        assert_eq!(judge(401, r#"{"error":"Unauthorized"}"#), failure(FailureKind::Http5xx(401)));
+        assert_eq!(
+            judge(401, r#"{"error":"Unauthorized"}"#),
+            failure(FailureKind::Http5xx(401))
+        );
         assert_eq!(judge(307, ""), failure(FailureKind::InvalidAnswer));
-        assert_eq!(judge(200, "<html>hello</html>"), failure(FailureKind::InvalidAnswer));
+        assert_eq!(
+            judge(200, "<html>hello</html>"),
+            failure(FailureKind::InvalidAnswer)
+        );
     }
 
     #[test]
@@ -384,9 +500,19 @@ mod tests {
         let mut attempt = stream();
         attempt.headers(
             200,
-            &[header("a", 20_000), header("b", 4_000), header("c", 4_182), header("d", 1), header("e", 0)],
+            &[
+                header("a", 20_000),
+                header("b", 4_000),
+                header("c", 4_182),
+                header("d", 1),
+                header("e", 0),
+            ],
         );
-        let names: Vec<&str> = attempt.response_headers.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = attempt
+            .response_headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert_eq!(names, ["b", "c"], "4,005 + 4,187 bytes are 8 KiB");
     }
 
@@ -395,7 +521,15 @@ mod tests {
         assert_eq!(retry_after("30"), Some(Span::from_secs(30)));
         assert_eq!(retry_after(" 0.5 "), Some(Span::from_ms(500)));
         assert_eq!(retry_after("99999999"), Some(Span::from_secs(300)));
-        for odd in ["0", "-1", "NaN", "inf", "", "soon", "Fri, 01 Jan 2099 00:00:00 GMT"] {
+        for odd in [
+            "0",
+            "-1",
+            "NaN",
+            "inf",
+            "",
+            "soon",
+            "Fri, 01 Jan 2099 00:00:00 GMT",
+        ] {
             assert_eq!(retry_after(odd), None, "{odd}");
         }
     }

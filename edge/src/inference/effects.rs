@@ -39,19 +39,34 @@ impl Inference {
 
     fn run_one(&mut self, cx: &mut Cx<'_>, effect: dispatch::Effect) {
         match effect {
-            dispatch::Effect::Ask { slot, purpose, manner, deadline } => {
+            dispatch::Effect::Ask {
+                slot,
+                purpose,
+                manner,
+                deadline,
+            } => {
                 self.ask(cx, slot, purpose, manner, deadline);
             }
             dispatch::Effect::Cancel { slot } => self.cancel(cx, slot),
             dispatch::Effect::Wait { deadline } => self.wait(cx, deadline),
             dispatch::Effect::StopWaiting => {
-                let message = ModelCommand::GiveUp { request: cx.request_id.to_owned() };
+                let message = ModelCommand::GiveUp {
+                    request: cx.request_id.to_owned(),
+                };
                 tell(cx, ObjectName::model(&self.org, &self.peek.model), &message);
             }
             dispatch::Effect::Fetch { slot, .. } => self.fetch(cx, slot),
-            dispatch::Effect::Abort { attempt } => cx.effects.push(Effect::Abort { attempt: number(attempt) }),
+            dispatch::Effect::Abort { attempt } => cx.effects.push(Effect::Abort {
+                attempt: number(attempt),
+            }),
             dispatch::Effect::Commit { attempt } => self.commit(cx, attempt),
-            dispatch::Effect::Settle { attempt, slot, outcome, first_token, duration } => {
+            dispatch::Effect::Settle {
+                attempt,
+                slot,
+                outcome,
+                first_token,
+                duration,
+            } => {
                 self.settle(cx, attempt, slot, outcome, first_token, duration);
             }
             dispatch::Effect::Fail(failure) => self.fail(cx, &failure),
@@ -70,18 +85,37 @@ impl Inference {
             reserve_tokens: self.reserve(),
         };
         let call = self.fresh_call(Call::Key);
-        call_object(cx, call, ObjectName::key(&self.org, &self.caller.key.id), &message, ASK_MS);
+        call_object(
+            cx,
+            call,
+            ObjectName::key(&self.org, &self.caller.key.id),
+            &message,
+            ASK_MS,
+        );
     }
 
     /// What the request may use at most, as far as it says: the prompt, and `max_tokens` for each choice.
     fn reserve(&self) -> u64 {
         let choices = self.peek.n.unwrap_or(1);
-        let completion = self.peek.max_tokens.unwrap_or_default().saturating_mul(choices);
+        let completion = self
+            .peek
+            .max_tokens
+            .unwrap_or_default()
+            .saturating_mul(choices);
         self.peek.prompt_tokens_estimate.saturating_add(completion)
     }
 
-    fn ask(&mut self, cx: &mut Cx<'_>, slot: usize, purpose: Purpose, manner: Manner, deadline: Timestamp) {
-        let Some(instance) = self.instance(slot) else { return };
+    fn ask(
+        &mut self,
+        cx: &mut Cx<'_>,
+        slot: usize,
+        purpose: Purpose,
+        manner: Manner,
+        deadline: Timestamp,
+    ) {
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
         let mut turnover = cx.shared.outbox.board(&instance);
         *self.asked.entry(slot).or_default() += 1;
         let riding = turnover.clone();
@@ -107,7 +141,13 @@ impl Inference {
             Manner::Tentative | Manner::Panic => ASK_MS,
         };
         let call = self.fresh_call(Call::Ask { slot, riding });
-        call_object(cx, call, instance, &InstanceCommand::Turnover(turnover), timeout);
+        call_object(
+            cx,
+            call,
+            instance,
+            &InstanceCommand::Turnover(turnover),
+            timeout,
+        );
     }
 
     /// Each ask at a server is one of its own there: what was said of an earlier one (given back, ended)
@@ -134,7 +174,12 @@ impl Inference {
     }
 
     fn wait(&mut self, cx: &mut Cx<'_>, deadline: Timestamp) {
-        let server = |index: &usize| self.routing.servers.get(*index).map(|server| server.id().to_owned());
+        let server = |index: &usize| {
+            self.routing
+                .servers
+                .get(*index)
+                .map(|server| server.id().to_owned())
+        };
         let message = ModelCommand::Wait {
             request: cx.request_id.to_owned(),
             priority: self.caller.key.priority,
@@ -144,19 +189,38 @@ impl Inference {
             max_waiting: self.routing.policy.max_waiting_per_model,
         };
         let call = self.fresh_call(Call::Wait);
-        call_object(cx, call, ObjectName::model(&self.org, &self.peek.model), &message, WAIT_MS);
+        call_object(
+            cx,
+            call,
+            ObjectName::model(&self.org, &self.peek.model),
+            &message,
+            WAIT_MS,
+        );
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, slot: usize) {
         let attempt = number(self.attempts.len());
         let hide_usage = self.peek.stream && !self.peek.include_usage;
-        let Some(server) = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index)) else { return };
-        let edits = Edits { model: Some(server.upstream_model()), include_usage: true, drop_nulls: true };
+        let Some(server) = self
+            .slots
+            .get(slot)
+            .and_then(|index| self.routing.servers.get(*index))
+        else {
+            return;
+        };
+        let edits = Edits {
+            model: Some(server.upstream_model()),
+            include_usage: true,
+            drop_nulls: true,
+        };
         let own_body = match rewrite(&self.body, &self.peek, &edits) {
             std::borrow::Cow::Borrowed(_) => None,
             std::borrow::Cow::Owned(bytes) => Some(bytes),
         };
-        let url = server.endpoint.as_ref().and_then(|endpoint| endpoint.route(self.endpoint.path()).ok());
+        let url = server
+            .endpoint
+            .as_ref()
+            .and_then(|endpoint| endpoint.route(self.endpoint.path()).ok());
         let connection = cx.head.header("connection");
         let mut headers: Vec<(String, String)> = cx
             .head
@@ -180,7 +244,8 @@ impl Inference {
             stream: self.peek.stream,
             max_body: MAX_ANSWER,
         });
-        self.attempts.push(Attempt::new(slot, self.endpoint, hide_usage, own_body));
+        self.attempts
+            .push(Attempt::new(slot, self.endpoint, hide_usage, own_body));
         if !self.leased.contains(&slot) {
             self.leased.push(slot);
         }
@@ -190,9 +255,14 @@ impl Inference {
         self.committed = Some(number);
         // No other server will be sent it; a stream may run for half an hour.
         self.body = Vec::new();
-        let server_id = self.attempts.get(number).and_then(|attempt| self.instance(attempt.slot));
+        let server_id = self
+            .attempts
+            .get(number)
+            .and_then(|attempt| self.instance(attempt.slot));
         let limits = self.rate_headers();
-        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
         if let Some((status, envelope)) = attempt.error.take() {
             let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
             self.respond_json(cx, status, body, server_id.as_ref());
@@ -203,7 +273,10 @@ impl Inference {
         let stream = self.peek.stream;
         headers.retain(|(name, _)| name != "content-type" && (!stream || name != "cache-control"));
         if stream {
-            headers.push(("content-type".to_owned(), "text/event-stream; charset=utf-8".to_owned()));
+            headers.push((
+                "content-type".to_owned(),
+                "text/event-stream; charset=utf-8".to_owned(),
+            ));
             headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
         } else {
             // Whatever the server called it: SDKs parse by this, and it was found to be JSON.
@@ -222,7 +295,11 @@ impl Inference {
             cx.effects.push(Effect::Open { headers });
             cx.effects.push(Effect::Write);
         } else {
-            cx.effects.push(Effect::Respond { status: 200, headers, body: None });
+            cx.effects.push(Effect::Respond {
+                status: 200,
+                headers,
+                body: None,
+            });
         }
     }
 
@@ -236,27 +313,40 @@ impl Inference {
         duration: Span,
     ) {
         let prompt = self.peek.prompt_tokens_estimate;
-        let tokens = self.attempts.get(attempt).map_or((0, 0), |attempt| attempt.tokens(prompt));
+        let tokens = self
+            .attempts
+            .get(attempt)
+            .map_or((0, 0), |attempt| attempt.tokens(prompt));
         self.leased.retain(|leased| *leased != slot);
         if self.committed == Some(attempt) {
             self.tokens = tokens;
             self.first_token = first_token;
         }
-        let server = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index));
+        let server = self
+            .slots
+            .get(slot)
+            .and_then(|index| self.routing.servers.get(*index));
         if let Some(server) = server {
             // A plain answer speaks when it is whole. One that was given up for its silence counts with the
             // time it took, which its first token would have exceeded. A server that fails fast, or that
             // refuses, says nothing about how fast it answers: it must not look quick.
-            let timed_out = outcome == Outcome::Failure { kind: FailureKind::Timeout };
+            let timed_out = outcome
+                == Outcome::Failure {
+                    kind: FailureKind::Timeout,
+                };
             let whole = (outcome == Outcome::Success || timed_out).then_some(duration);
             if let Some(spoke) = first_token.or(whole) {
                 cx.shared.board.note_first_token(server.id(), spoke);
             }
             if outcome == Outcome::Success {
-                cx.shared.hedges.observe(self.class.clone(), first_token.unwrap_or(duration));
+                cx.shared
+                    .hedges
+                    .observe(self.class.clone(), first_token.unwrap_or(duration));
             }
         }
-        let Some(instance) = self.instance(slot) else { return };
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
         let lease = self.lease_id(cx, slot);
         cx.shared.outbox.settle(
             &instance,
@@ -274,12 +364,24 @@ impl Inference {
     }
 
     fn fail(&mut self, cx: &mut Cx<'_>, failure: &Failure) {
-        if let (Failure::KeyDenied, KeyGate::Denied { limit, retry_after_ms, never_fits, .. }) = (failure, &self.key) {
+        if let (
+            Failure::KeyDenied,
+            KeyGate::Denied {
+                limit,
+                retry_after_ms,
+                never_fits,
+                ..
+            },
+        ) = (failure, &self.key)
+        {
             if *never_fits {
                 let message = format!(
                     "This request alone is more than the key's limit of {limit}. Ask for fewer `max_tokens`, or for a higher limit."
                 );
-                self.respond_error(cx, ApiError::new(ErrorCode::RateLimitExceeded, message).do_not_retry());
+                self.respond_error(
+                    cx,
+                    ApiError::new(ErrorCode::RateLimitExceeded, message).do_not_retry(),
+                );
                 return;
             }
             let message = format!(
@@ -291,7 +393,11 @@ impl Inference {
             return;
         }
         // What the last server said is worth more to the client than that it failed.
-        let said = self.attempts.iter_mut().rev().find_map(|attempt| attempt.error.take());
+        let said = self
+            .attempts
+            .iter_mut()
+            .rev()
+            .find_map(|attempt| attempt.error.take());
         let reasons = match &self.refusal {
             Some(reason) => format!(": {reason}"),
             None => String::new(),
@@ -300,7 +406,14 @@ impl Inference {
         match said {
             Some((status, envelope)) if matches!(failure, Failure::Upstream { .. }) => {
                 let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
-                self.respond_with(cx, Response { status, body, ..error.into_response() });
+                self.respond_with(
+                    cx,
+                    Response {
+                        status,
+                        body,
+                        ..error.into_response()
+                    },
+                );
             }
             _ => self.respond_error(cx, error),
         }
@@ -310,9 +423,19 @@ impl Inference {
         self.respond_with(cx, error.into_response());
     }
 
-    fn respond_json(&mut self, cx: &mut Cx<'_>, status: u16, body: String, server: Option<&ObjectName>) {
+    fn respond_json(
+        &mut self,
+        cx: &mut Cx<'_>,
+        status: u16,
+        body: String,
+        server: Option<&ObjectName>,
+    ) {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let mut response = Response { status, headers, body };
+        let mut response = Response {
+            status,
+            headers,
+            body,
+        };
         if let Some(id) = server.and_then(ObjectName::tail) {
             response = response.with_header("x-gateway-server-id", id);
         }
@@ -331,7 +454,9 @@ impl Inference {
 
     /// The answer has begun and cannot go on: an error event, no `[DONE]`, and the end.
     fn break_off(&mut self, cx: &mut Cx<'_>, number: usize, reason: BreakReason) {
-        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
         attempt.cut(match reason {
             BreakReason::Upstream(FailureKind::Stalled) => End::Stalled,
             BreakReason::Upstream(_) => End::TransportError,
@@ -352,10 +477,20 @@ impl Inference {
         if self.key != KeyGate::Unlimited {
             let used = self.tokens.0.saturating_add(self.tokens.1);
             let refund = self.attempts.is_empty();
-            let message = KeyCommand::Settle { request: cx.request_id.to_owned(), used_tokens: used, refund };
-            tell(cx, ObjectName::key(&self.org, &self.caller.key.id), &message);
+            let message = KeyCommand::Settle {
+                request: cx.request_id.to_owned(),
+                used_tokens: used,
+                refund,
+            };
+            tell(
+                cx,
+                ObjectName::key(&self.org, &self.caller.key.id),
+                &message,
+            );
         }
-        cx.effects.push(Effect::Log { line: self.log_line(cx) });
+        cx.effects.push(Effect::Log {
+            line: self.log_line(cx),
+        });
         // Nobody will hear whether calls that are still out arrive.
         for call in std::mem::take(&mut self.calls).into_values() {
             if let Call::Ask { slot, riding } = call {
@@ -393,13 +528,24 @@ impl Inference {
 
     /// OpenAI's own headers, which its SDKs read.
     fn rate_headers(&self) -> Vec<(String, String)> {
-        let (KeyGate::Allowed(windows) | KeyGate::Denied { windows, .. }) = &self.key else { return Vec::new() };
+        let (KeyGate::Allowed(windows) | KeyGate::Denied { windows, .. }) = &self.key else {
+            return Vec::new();
+        };
         let mut headers = Vec::new();
         for (name, window) in [("requests", windows.requests), ("tokens", windows.tokens)] {
             let Some(window) = window else { continue };
-            headers.push((format!("x-ratelimit-limit-{name}"), window.limit.to_string()));
-            headers.push((format!("x-ratelimit-remaining-{name}"), window.remaining.to_string()));
-            headers.push((format!("x-ratelimit-reset-{name}"), format!("{}ms", window.reset_ms)));
+            headers.push((
+                format!("x-ratelimit-limit-{name}"),
+                window.limit.to_string(),
+            ));
+            headers.push((
+                format!("x-ratelimit-remaining-{name}"),
+                window.remaining.to_string(),
+            ));
+            headers.push((
+                format!("x-ratelimit-reset-{name}"),
+                format!("{}ms", window.reset_ms),
+            ));
         }
         headers
     }
@@ -412,11 +558,16 @@ impl Inference {
         if cx.now >= self.renew_at {
             self.renew(cx);
         }
-        let wanted = self.dispatch.poll_timeout().map_or(self.renew_at, |at| at.min(self.renew_at));
+        let wanted = self
+            .dispatch
+            .poll_timeout()
+            .map_or(self.renew_at, |at| at.min(self.renew_at));
         // A timer that rings too early is harmless; one that is moved with each chunk is not.
         if self.wake_at.is_none_or(|set| wanted < set || set <= cx.now) {
             self.wake_at = Some(wanted);
-            cx.effects.push(Effect::WakeAt { at_ms: wanted.as_ms() });
+            cx.effects.push(Effect::WakeAt {
+                at_ms: wanted.as_ms(),
+            });
         }
     }
 
@@ -429,8 +580,14 @@ impl Inference {
             }
         }
         if matches!(self.key, KeyGate::Allowed(_)) {
-            let message = KeyCommand::Renew { request: cx.request_id.to_owned() };
-            tell(cx, ObjectName::key(&self.org, &self.caller.key.id), &message);
+            let message = KeyCommand::Renew {
+                request: cx.request_id.to_owned(),
+            };
+            tell(
+                cx,
+                ObjectName::key(&self.org, &self.caller.key.id),
+                &message,
+            );
         }
         if !self.leased.is_empty() {
             cx.effects.push(Effect::FlushAfter { ms: 0 });
@@ -438,9 +595,20 @@ impl Inference {
     }
 }
 
-fn call_object(cx: &mut Cx<'_>, call: CallId, to: ObjectName, message: &impl serde::Serialize, timeout_ms: u64) {
+fn call_object(
+    cx: &mut Cx<'_>,
+    call: CallId,
+    to: ObjectName,
+    message: &impl serde::Serialize,
+    timeout_ms: u64,
+) {
     let message = serde_json::to_string(message).unwrap_or_default();
-    cx.effects.push(Effect::Ask { call, to, message, timeout_ms });
+    cx.effects.push(Effect::Ask {
+        call,
+        to,
+        message,
+        timeout_ms,
+    });
 }
 
 fn tell(cx: &mut Cx<'_>, to: ObjectName, message: &impl serde::Serialize) {
@@ -460,10 +628,16 @@ fn outcome_wire(outcome: Outcome) -> OutcomeWire {
     match outcome {
         Outcome::Success => OutcomeWire::Success,
         Outcome::ClientError(status) => OutcomeWire::ClientError { status },
-        Outcome::Backpressure { status, retry_after } => {
-            OutcomeWire::Backpressure { status, retry_after_ms: retry_after.map(ms) }
-        }
-        Outcome::Failure { kind } => OutcomeWire::Failure { kind: failure_wire(kind) },
+        Outcome::Backpressure {
+            status,
+            retry_after,
+        } => OutcomeWire::Backpressure {
+            status,
+            retry_after_ms: retry_after.map(ms),
+        },
+        Outcome::Failure { kind } => OutcomeWire::Failure {
+            kind: failure_wire(kind),
+        },
         Outcome::ClientLeft => OutcomeWire::ClientLeft,
         Outcome::Cancelled => OutcomeWire::Cancelled,
     }

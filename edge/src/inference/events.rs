@@ -51,9 +51,20 @@ impl Inference {
             CallOutcome::Failed(_) => None,
         };
         let event = match answer {
-            Some(AskAnswer::Granted { running, queued, capacity, score, .. }) => {
-                self.pressed |= queued > 0 || running.saturating_mul(100) >= capacity.saturating_mul(PRESSED_PERCENT);
-                if let Some(server) = self.slots.get(slot).and_then(|index| self.routing.servers.get(*index)) {
+            Some(AskAnswer::Granted {
+                running,
+                queued,
+                capacity,
+                score,
+                ..
+            }) => {
+                self.pressed |= queued > 0
+                    || running.saturating_mul(100) >= capacity.saturating_mul(PRESSED_PERCENT);
+                if let Some(server) = self
+                    .slots
+                    .get(slot)
+                    .and_then(|index| self.routing.servers.get(*index))
+                {
                     cx.shared.board.note_load(server.id(), score / 10, cx.now);
                 }
                 if !self.leased.contains(&slot) {
@@ -61,9 +72,16 @@ impl Inference {
                 }
                 Event::Granted { slot, score }
             }
-            Some(AskAnswer::Denied { denied, retry_after_ms }) => {
+            Some(AskAnswer::Denied {
+                denied,
+                retry_after_ms,
+            }) => {
                 self.refusal = Some(words(&denied));
-                Event::Refused { slot, refusal: refusal(&denied), retry_after: retry_after_ms.map(span) }
+                Event::Refused {
+                    slot,
+                    refusal: refusal(&denied),
+                    retry_after: retry_after_ms.map(span),
+                }
             }
             Some(AskAnswer::Noted) | None => {
                 // The call is lost, not what it carried: the releases go again, and a grant that may have
@@ -71,7 +89,11 @@ impl Inference {
                 self.send_again(cx, slot, riding);
                 self.cancel(cx, slot);
                 self.refusal = Some("the object that guards the server did not answer".to_owned());
-                Event::Refused { slot, refusal: Refusal::Unreachable, retry_after: None }
+                Event::Refused {
+                    slot,
+                    refusal: Refusal::Unreachable,
+                    retry_after: None,
+                }
             }
         };
         self.hear(cx, event);
@@ -88,14 +110,29 @@ impl Inference {
                 self.key = KeyGate::Allowed(windows);
                 Event::KeyAllowed
             }
-            Some(KeyAnswer::Denied { limit, retry_after_ms, never_fits, windows }) => {
-                self.key = KeyGate::Denied { limit, retry_after_ms, never_fits, windows };
+            Some(KeyAnswer::Denied {
+                limit,
+                retry_after_ms,
+                never_fits,
+                windows,
+            }) => {
+                self.key = KeyGate::Denied {
+                    limit,
+                    retry_after_ms,
+                    never_fits,
+                    windows,
+                };
                 Event::KeyDenied
             }
             None => {
                 let limit = "requests, which cannot be counted at the moment".to_owned();
                 let windows = tidegate_durable::bindings::key::KeyWindows::default();
-                self.key = KeyGate::Denied { limit, retry_after_ms: 1000, never_fits: false, windows };
+                self.key = KeyGate::Denied {
+                    limit,
+                    retry_after_ms: 1000,
+                    never_fits: false,
+                    windows,
+                };
                 Event::KeyDenied
             }
         };
@@ -110,16 +147,19 @@ impl Inference {
         let event = match answer {
             Some(WaitAnswer::Go { instance }) => {
                 let named = |index: &usize| {
-                    self.routing.servers.get(*index).is_some_and(|server| server.id() == instance)
+                    self.routing
+                        .servers
+                        .get(*index)
+                        .is_some_and(|server| server.id() == instance)
                 };
                 match self.slots.iter().position(named) {
                     Some(slot) => Event::WaitOver { slot },
                     None => Event::WaitAgain,
                 }
             }
-            Some(WaitAnswer::Full { retry_after_ms }) => {
-                Event::WaitRefused { retry_after: span(retry_after_ms) }
-            }
+            Some(WaitAnswer::Full { retry_after_ms }) => Event::WaitRefused {
+                retry_after: span(retry_after_ms),
+            },
             Some(WaitAnswer::Again) => {
                 self.lost_waits = 0;
                 Event::WaitAgain
@@ -128,15 +168,29 @@ impl Inference {
             // overloaded, and asking everybody at once would not help it.
             None => {
                 self.lost_waits += 1;
-                if self.lost_waits < LOST_WAITS { Event::WaitAgain } else { Event::WaitRefused { retry_after: AFTER_LOST_WAITS } }
+                if self.lost_waits < LOST_WAITS {
+                    Event::WaitAgain
+                } else {
+                    Event::WaitRefused {
+                        retry_after: AFTER_LOST_WAITS,
+                    }
+                }
             }
         };
         self.hear(cx, event);
     }
 
     /// A server's response headers.
-    pub fn on_headers(&mut self, cx: &mut Cx<'_>, number: u32, status: u16, headers: &[(String, String)]) {
-        let Some((number, attempt)) = self.attempt(number) else { return };
+    pub fn on_headers(
+        &mut self,
+        cx: &mut Cx<'_>,
+        number: u32,
+        status: u16,
+        headers: &[(String, String)],
+    ) {
+        let Some((number, attempt)) = self.attempt(number) else {
+            return;
+        };
         attempt.headers(status, headers);
         self.hear(cx, Event::Answering { attempt: number });
     }
@@ -147,7 +201,9 @@ impl Inference {
         if self.dispatch.is_finished() {
             return;
         }
-        let Some((number, attempt)) = self.attempt(number) else { return };
+        let Some((number, attempt)) = self.attempt(number) else {
+            return;
+        };
         let is_committed = committed == Some(number);
         if committed.is_some() && !is_committed {
             return;
@@ -164,7 +220,9 @@ impl Inference {
             && outcome != Outcome::Success
         {
             // Judged before its end: what the server still says is wanted by nobody.
-            cx.effects.push(Effect::Abort { attempt: super::effects::number(number) });
+            cx.effects.push(Effect::Abort {
+                attempt: super::effects::number(number),
+            });
         }
         self.on_standing(cx, number, standing);
     }
@@ -174,9 +232,17 @@ impl Inference {
         if self.dispatch.is_finished() {
             return;
         }
-        let Some((number, attempt)) = self.attempt(number) else { return };
+        let Some((number, attempt)) = self.attempt(number) else {
+            return;
+        };
         let outcome = attempt.whole(body);
-        self.hear(cx, Event::Ended { attempt: number, outcome });
+        self.hear(
+            cx,
+            Event::Ended {
+                attempt: number,
+                outcome,
+            },
+        );
     }
 
     /// The end of a stream, or of a connection.
@@ -185,9 +251,13 @@ impl Inference {
         if self.dispatch.is_finished() {
             return;
         }
-        let Some((number, attempt)) = self.attempt(number) else { return };
+        let Some((number, attempt)) = self.attempt(number) else {
+            return;
+        };
         let standing = match end {
-            BodyEnd::TooLarge => Standing::Over(Outcome::Failure { kind: FailureKind::InvalidAnswer }),
+            BodyEnd::TooLarge => Standing::Over(Outcome::Failure {
+                kind: FailureKind::InvalidAnswer,
+            }),
             BodyEnd::Eof | BodyEnd::Broken => attempt.end(end),
         };
         if committed == Some(number) {
@@ -217,11 +287,15 @@ impl Inference {
     fn on_standing(&mut self, cx: &mut Cx<'_>, number: usize, standing: Standing) {
         match standing {
             Standing::Waiting if self.committed == Some(number) => {
-                let _ = self.dispatch.handle(cx.now, Event::Progress { attempt: number });
+                let _ = self
+                    .dispatch
+                    .handle(cx.now, Event::Progress { attempt: number });
             }
             Standing::Waiting => {}
             Standing::Speaking if self.committed == Some(number) => {
-                let _ = self.dispatch.handle(cx.now, Event::Progress { attempt: number });
+                let _ = self
+                    .dispatch
+                    .handle(cx.now, Event::Progress { attempt: number });
             }
             Standing::Speaking => self.hear(cx, Event::Ready { attempt: number }),
             Standing::Over(outcome) => self.on_over(cx, number, outcome),
@@ -233,12 +307,20 @@ impl Inference {
         if self.committed.is_none() && outcome != Outcome::Success {
             self.keep_error(number, matches!(outcome, Outcome::ClientError(_)));
         }
-        self.hear(cx, Event::Ended { attempt: number, outcome });
+        self.hear(
+            cx,
+            Event::Ended {
+                attempt: number,
+                outcome,
+            },
+        );
     }
 
     /// An error that came as an event of the stream, before anything was sent, is answered as JSON.
     fn keep_error(&mut self, number: usize, client_fault: bool) {
-        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
         let held = std::mem::take(&mut attempt.held);
         if attempt.error.is_none() {
             attempt.error = super::attempt::error_event(&held, client_fault);
@@ -246,7 +328,9 @@ impl Inference {
     }
 
     fn write_held(&mut self, cx: &mut Cx<'_>, number: usize) {
-        let Some(attempt) = self.attempts.get_mut(number) else { return };
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
         let held = std::mem::take(&mut attempt.held);
         if !held.is_empty() {
             self.output.extend_from_slice(&held);
@@ -256,7 +340,9 @@ impl Inference {
 
     /// What rode on a call that was lost: it may have arrived, and the object takes each of it once.
     pub(super) fn send_again(&mut self, cx: &mut Cx<'_>, slot: usize, riding: Turnover) {
-        let Some(instance) = self.instance(slot) else { return };
+        let Some(instance) = self.instance(slot) else {
+            return;
+        };
         for settled in riding.settled {
             cx.shared.outbox.settle(&instance, settled);
         }
@@ -278,7 +364,9 @@ const fn refusal(denied: &DeniedWire) -> Refusal {
     match denied {
         DeniedWire::Ejected { .. } => Refusal::Ejected,
         DeniedWire::CoolingDown { .. } => Refusal::CoolingDown,
-        DeniedWire::Unhealthy { .. } | DeniedWire::Draining | DeniedWire::NotRegistered => Refusal::OutOfService,
+        DeniedWire::Unhealthy { .. } | DeniedWire::Draining | DeniedWire::NotRegistered => {
+            Refusal::OutOfService
+        }
         DeniedWire::Busy { score } => Refusal::Busy { score: *score },
         DeniedWire::QueueFull { .. } | DeniedWire::QueueTimeout => Refusal::Full,
         DeniedWire::RetryBudgetSpent => Refusal::RetryBudgetSpent,
@@ -298,7 +386,9 @@ fn words(denied: &DeniedWire) -> String {
         DeniedWire::QueueTimeout => "no slot came free in time".to_owned(),
         DeniedWire::RetryBudgetSpent => "retries have used up their share".to_owned(),
         DeniedWire::DeadlineTooShort => "the time left is too short".to_owned(),
-        DeniedWire::PanicSpent { .. } => "the breaker took it out and this second's trial is taken".to_owned(),
+        DeniedWire::PanicSpent { .. } => {
+            "the breaker took it out and this second's trial is taken".to_owned()
+        }
         DeniedWire::NotRegistered => "it is not set up yet".to_owned(),
     }
 }

@@ -40,15 +40,26 @@ pub fn resolve(routing: &Routing, name: &str, project: Option<&str>) -> Option<R
         return None;
     }
     let project = project.and_then(|project| routing.routes.get(project));
-    let strategy = project.or(route).map_or(Strategy::default(), |route| strategy(route.strategy));
+    let strategy = project
+        .or(route)
+        .map_or(Strategy::default(), |route| strategy(route.strategy));
     let mut reached = Walk::from(routing, [(name, 0, None)]);
     if let Some(project) = project {
-        let targets = project.targets.iter().map(|target| (target.as_str(), 0, project.weights.get(target).copied()));
-        let fallbacks = (1..).zip(&project.fallbacks).map(|(tier, fallback)| (fallback.as_str(), tier, None));
-        let narrowed: BTreeMap<usize, Reached> =
-            Walk::from(routing, targets.chain(fallbacks)).into_iter().map(|found| (found.server, found)).collect();
+        let targets = project
+            .targets
+            .iter()
+            .map(|target| (target.as_str(), 0, project.weights.get(target).copied()));
+        let fallbacks = (1..)
+            .zip(&project.fallbacks)
+            .map(|(tier, fallback)| (fallback.as_str(), tier, None));
+        let narrowed: BTreeMap<usize, Reached> = Walk::from(routing, targets.chain(fallbacks))
+            .into_iter()
+            .map(|found| (found.server, found))
+            .collect();
         reached.retain_mut(|candidate| {
-            let Some(found) = narrowed.get(&candidate.server) else { return false };
+            let Some(found) = narrowed.get(&candidate.server) else {
+                return false;
+            };
             candidate.tier = candidate.tier.saturating_add(found.tier);
             candidate.weight = found.weight.or(candidate.weight);
             true
@@ -60,7 +71,13 @@ pub fn resolve(routing: &Routing, name: &str, project: Option<&str>) -> Option<R
 /// Every server behind a name, for the model list.
 pub fn all_servers(routing: &Routing, name: &str) -> Vec<usize> {
     let resolved = resolve(routing, name, None);
-    resolved.map_or_else(Vec::new, |resolved| resolved.reached.iter().map(|reached| reached.server).collect())
+    resolved.map_or_else(Vec::new, |resolved| {
+        resolved
+            .reached
+            .iter()
+            .map(|reached| reached.server)
+            .collect()
+    })
 }
 
 /// Tier by tier, so that whatever is reached twice is first reached in its best tier. A route is taken
@@ -84,7 +101,10 @@ enum Meant<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn from(routing: &'a Routing, names: impl IntoIterator<Item = (&'a str, u32, Option<u32>)>) -> Vec<Reached> {
+    fn from(
+        routing: &'a Routing,
+        names: impl IntoIterator<Item = (&'a str, u32, Option<u32>)>,
+    ) -> Vec<Reached> {
         let mut walk = Self {
             routing,
             pending: BTreeMap::new(),
@@ -116,7 +136,13 @@ impl<'a> Walk<'a> {
             if !self.taken_apart.insert(name) {
                 return;
             }
-            let meant = |other: &'a str| if other == name { Meant::Model(other) } else { Meant::Anything(other) };
+            let meant = |other: &'a str| {
+                if other == name {
+                    Meant::Model(other)
+                } else {
+                    Meant::Anything(other)
+                }
+            };
             for target in &route.targets {
                 let weight = route.weights.get(target).copied().or(weight);
                 self.later(meant(target), tier, weight);
@@ -139,7 +165,11 @@ impl<'a> Walk<'a> {
 
     fn add(&mut self, server: usize, tier: u32, weight: Option<u32>) {
         if self.seen.insert(server) {
-            self.reached.push(Reached { server, tier, weight });
+            self.reached.push(Reached {
+                server,
+                tier,
+                weight,
+            });
         }
     }
 }
@@ -162,7 +192,9 @@ pub fn seen(server: &Server, reached: Reached, board: &LoadBoard) -> Seen {
 fn fitness(server: &Server) -> Fitness {
     let status = &server.entry.status;
     // Without a known end the server's object decides; it is asked last.
-    let until = status.until_ms.map_or(Timestamp::from_ms(i64::MAX), Timestamp::from_ms);
+    let until = status
+        .until_ms
+        .map_or(Timestamp::from_ms(i64::MAX), Timestamp::from_ms);
     match status.state {
         _ if !server.is_usable() => Fitness::Out,
         ServerState::Healthy => Fitness::Fit,
@@ -176,7 +208,9 @@ fn fitness(server: &Server) -> Fitness {
 pub fn why_out(server: &Server) -> Option<String> {
     let status = &server.entry.status;
     match status.state {
-        _ if server.endpoint.is_none() => Some("its address may not be called from here".to_owned()),
+        _ if server.endpoint.is_none() => {
+            Some("its address may not be called from here".to_owned())
+        }
         _ if !server.is_usable() => Some("its key cannot be opened".to_owned()),
         ServerState::Draining => Some("it is being drained".to_owned()),
         ServerState::Unhealthy => Some(format!("its health checks fail: {}", status.reason)),

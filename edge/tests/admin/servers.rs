@@ -6,7 +6,7 @@ use tidegate_durable::bindings::fleet::{ServerState, ServerStatus};
 use tidegate_durable::bindings::instance::{CheckReport, InstanceView, LeaseView, WhyOutView};
 use tidegate_edge::effect::CallOutcome;
 
-use crate::world::{SERVER_KEY, World};
+use crate::world::{SERVER_KEY, Script, World};
 
 fn three() -> (World, Vec<String>) {
     let mut world = World::new();
@@ -134,9 +134,7 @@ fn view() -> InstanceView {
     }
 }
 
-fn answering(
-    command: &'static str,
-) -> Box<dyn FnMut(&tidegate_durable::bindings::ObjectName, &Value) -> Option<CallOutcome>> {
+fn answering(command: &'static str) -> Script {
     let reply = serde_json::to_string(&view()).unwrap();
     Box::new(move |_, message| {
         (message["command"] == command).then(|| CallOutcome::Answered(reply.clone()))

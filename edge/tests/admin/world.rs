@@ -94,7 +94,8 @@ impl<O: Object> Kept<O> {
     }
 }
 
-type Script = Box<dyn FnMut(&ObjectName, &Value) -> Option<CallOutcome>>;
+/// An answer in the place of an object's, or none.
+pub type Script = Box<dyn FnMut(&ObjectName, &Value) -> Option<CallOutcome>>;
 
 pub struct World {
     pub gateway: Gateway,

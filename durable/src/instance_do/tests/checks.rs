@@ -81,6 +81,17 @@ fn a_check_passes_when_the_server_lists_something() {
 }
 
 #[test]
+fn an_address_that_may_not_be_asked_any_more_is_named_as_such() {
+    for late in [false, true] {
+        let reason = "a loopback address".to_owned();
+        assert_eq!(
+            shown(Outcome::Refused { reason }, late).unwrap(),
+            "an address that may not be asked"
+        );
+    }
+}
+
+#[test]
 fn a_check_that_fails_at_its_time_limit_has_timed_out_whatever_the_host_says() {
     assert_eq!(shown(failed(), true).unwrap(), "no answer in time");
     let reason = "the runtime at time.example broke".to_owned();
