@@ -3,6 +3,7 @@
 //! The [`Dispatch`] decides; this runs its effects against objects and servers, holds the bytes, and
 //! tells it what came of them.
 
+mod answering;
 mod attempt;
 mod effects;
 mod events;

@@ -1,0 +1,155 @@
+//! What the exchanges of one isolate share, and what a handler sees of it.
+//!
+//! All of it is caches and counters: an isolate that loses them is slower for a moment, never wrong.
+
+use std::collections::BTreeMap;
+
+use tidegate_domain::hedge::HedgeDelays;
+use tidegate_domain::time::Timestamp;
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::{FleetCommand, SnapshotAnswer};
+use tidegate_durable::ports::Entropy;
+use tidegate_egress::Gate;
+use tidegate_vault::{Installation, Keyring, Secret};
+
+use crate::effect::Effect;
+use crate::key_cache::KeyCache;
+use crate::load_board::LoadBoard;
+use crate::outbox::Outbox;
+use crate::request::Head;
+use crate::snapshot::{Routing, SnapshotCache};
+
+/// What the installation is told by its environment.
+pub struct Config {
+    /// Keys, MACs and the wrapping key.
+    pub installation: Installation,
+    /// The wrapping keys that open sealed records.
+    pub keyring: Keyring,
+    /// The administrator's key; without one the admin routes refuse everybody.
+    pub admin_key: Option<Secret>,
+    /// Which addresses may be called.
+    pub gate: Gate,
+}
+
+/// What exchanges share.
+pub struct Shared {
+    pub(crate) config: Config,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) snapshots: SnapshotCache,
+    pub(crate) keys: KeyCache,
+    pub(crate) board: LoadBoard,
+    pub(crate) hedges: HedgeDelays,
+    pub(crate) outbox: Outbox,
+    /// Counts requests for each name of each organisation, for strategies that take turns: two names that
+    /// are asked for alternately would share one count so that each always met the same server.
+    pub(super) turns: BTreeMap<String, u64>,
+    /// Begins every request id of this isolate.
+    pub(super) id_prefix: String,
+    pub(super) next_id: u64,
+    pub(super) refreshes: BTreeMap<u32, Refresh>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Refresh {
+    Snapshot { org: String },
+    Key { org: String, id: String },
+}
+
+/// What a handler sees.
+pub struct Cx<'a> {
+    /// What exchanges share.
+    pub(crate) shared: &'a mut Shared,
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// The request, without its body.
+    pub(crate) head: &'a Head,
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+    /// Effects of this event so far.
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+impl Cx<'_> {
+    /// Unpredictable bytes.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.shared.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// Fetches a newer snapshot behind the request.
+    pub(crate) fn refresh_snapshot(&mut self, org: &str) {
+        let command = FleetCommand::Snapshot {
+            known_version: self.shared.snapshots.version(org),
+        };
+        self.refresh(
+            org,
+            &command,
+            Refresh::Snapshot {
+                org: org.to_owned(),
+            },
+        );
+    }
+
+    /// Fetches a key record behind the request.
+    pub(crate) fn refresh_key(&mut self, org: &str, id: &str) {
+        let command = FleetCommand::Key { id: id.to_owned() };
+        self.refresh(
+            org,
+            &command,
+            Refresh::Key {
+                org: org.to_owned(),
+                id: id.to_owned(),
+            },
+        );
+    }
+
+    fn refresh(&mut self, org: &str, command: &FleetCommand, refresh: Refresh) {
+        let token = self.shared.fresh_number();
+        self.shared.refreshes.insert(token, refresh);
+        self.effects.push(Effect::Refresh {
+            token,
+            to: ObjectName::fleet(org),
+            message: serde_json::to_string(command).unwrap_or_default(),
+            timeout_ms: crate::flow::ASK_TIMEOUT_MS,
+        });
+    }
+}
+
+/// Counts kept. Beyond it all begin anew, which costs a turn out of order.
+const MOST_TURNS: usize = 10_000;
+
+impl Shared {
+    /// Whose turn it is among the servers of a name.
+    pub(crate) fn next_turn(&mut self, org: &str, name: &str) -> u64 {
+        if self.turns.len() >= MOST_TURNS {
+            self.turns.clear();
+        }
+        let turn = self.turns.entry(format!("{org}/{name}")).or_default();
+        *turn = turn.wrapping_add(1);
+        *turn
+    }
+
+    pub(super) fn fresh_number(&mut self) -> u32 {
+        self.next_id += 1;
+        u32::try_from(self.next_id & u64::from(u32::MAX)).unwrap_or_default()
+    }
+
+    /// Takes a fleet's snapshot answer in; `None` when it cannot be used.
+    pub(crate) fn take_snapshot(
+        &mut self,
+        org: &str,
+        answer: SnapshotAnswer,
+        now: Timestamp,
+    ) -> Option<std::rc::Rc<Routing>> {
+        match answer {
+            SnapshotAnswer::Unchanged => self.snapshots.confirm(org, now),
+            SnapshotAnswer::Fresh { snapshot } => {
+                let routing =
+                    Routing::index(snapshot, org, &self.config.gate, &self.config.keyring);
+                self.board.keep_only(|id| routing.by_id.contains_key(id));
+                Some(self.snapshots.replace(org, routing, now))
+            }
+        }
+    }
+}

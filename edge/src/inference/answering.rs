@@ -1,0 +1,259 @@
+//! What the client gets: an answer, an error, the end of a stream that broke; and what is left to say when
+//! a request is over.
+//!
+//! Invariant: a request is answered once; what a stream has begun with, no error replaces.
+
+use tidegate_domain::dispatch::{BreakReason, Failure};
+use tidegate_domain::outcome::FailureKind;
+use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::key::KeyCommand;
+use tidegate_wire_openai::{End, ErrorCode};
+
+use super::effects::{ms, tell};
+use super::{Call, Inference, KeyGate};
+use crate::api_error::ApiError;
+use crate::effect::Effect;
+use crate::gateway::{Cx, respond};
+use crate::outbox::RIDE_MS;
+use crate::request::Response;
+
+impl Inference {
+    pub(super) fn commit(&mut self, cx: &mut Cx<'_>, number: usize) {
+        self.committed = Some(number);
+        // No other server will be sent it; a stream may run for half an hour.
+        self.body = Vec::new();
+        let server_id = self
+            .attempts
+            .get(number)
+            .and_then(|attempt| self.instance(attempt.slot));
+        let limits = self.rate_headers();
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
+        if let Some((status, envelope)) = attempt.error.take() {
+            let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
+            self.respond_json(cx, status, body, server_id.as_ref());
+            return;
+        }
+        let mut headers = std::mem::take(&mut attempt.response_headers);
+        let held = std::mem::take(&mut attempt.held);
+        let stream = self.peek.stream;
+        headers.retain(|(name, _)| name != "content-type" && (!stream || name != "cache-control"));
+        if stream {
+            headers.push((
+                "content-type".to_owned(),
+                "text/event-stream; charset=utf-8".to_owned(),
+            ));
+            headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+        } else {
+            // Whatever the server called it: SDKs parse by this, and it was found to be JSON.
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        headers.extend(limits);
+        headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
+        if let Some(id) = server_id.as_ref().and_then(ObjectName::tail) {
+            headers.push(("x-gateway-server-id".to_owned(), id.to_owned()));
+        }
+        self.answered = true;
+        self.status = 200;
+        self.output.extend_from_slice(&held);
+        if stream {
+            self.open = true;
+            cx.effects.push(Effect::Open { headers });
+            cx.effects.push(Effect::Write);
+        } else {
+            cx.effects.push(Effect::Respond {
+                status: 200,
+                headers,
+                body: None,
+            });
+        }
+    }
+
+    pub(super) fn fail(&mut self, cx: &mut Cx<'_>, failure: &Failure) {
+        if let (
+            Failure::KeyDenied,
+            KeyGate::Denied {
+                limit,
+                retry_after_ms,
+                never_fits,
+                ..
+            },
+        ) = (failure, &self.key)
+        {
+            if *never_fits {
+                let message = format!(
+                    "This request alone is more than the key's limit of {limit}. Ask for fewer `max_tokens`, or for a higher limit."
+                );
+                self.respond_error(
+                    cx,
+                    ApiError::new(ErrorCode::RateLimitExceeded, message).do_not_retry(),
+                );
+                return;
+            }
+            let message = format!(
+                "This key is over its limit of {limit}. Wait as long as `Retry-After` says, or ask for a higher limit."
+            );
+            let error = ApiError::new(ErrorCode::RateLimitExceeded, message)
+                .retry_after(Some(super::span(*retry_after_ms)));
+            self.respond_error(cx, error);
+            return;
+        }
+        // What the last server said is worth more to the client than that it failed.
+        let said = self
+            .attempts
+            .iter_mut()
+            .rev()
+            .find_map(|attempt| attempt.error.take());
+        let reasons = match &self.refusal {
+            Some(reason) => format!(": {reason}"),
+            None => String::new(),
+        };
+        let error = ApiError::from_failure(failure, &self.peek.model, &reasons);
+        match said {
+            Some((status, envelope)) if matches!(failure, Failure::Upstream { .. }) => {
+                let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
+                self.respond_with(
+                    cx,
+                    Response {
+                        status,
+                        body,
+                        ..error.into_response()
+                    },
+                );
+            }
+            _ => self.respond_error(cx, error),
+        }
+    }
+
+    fn respond_error(&mut self, cx: &mut Cx<'_>, error: ApiError) {
+        self.respond_with(cx, error.into_response());
+    }
+
+    fn respond_json(
+        &mut self,
+        cx: &mut Cx<'_>,
+        status: u16,
+        body: String,
+        server: Option<&ObjectName>,
+    ) {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let mut response = Response {
+            status,
+            headers,
+            body,
+        };
+        if let Some(id) = server.and_then(ObjectName::tail) {
+            response = response.with_header("x-gateway-server-id", id);
+        }
+        self.respond_with(cx, response);
+    }
+
+    fn respond_with(&mut self, cx: &mut Cx<'_>, mut response: Response) {
+        if self.answered {
+            return;
+        }
+        self.answered = true;
+        self.status = response.status;
+        response.headers.extend(self.rate_headers());
+        cx.effects.push(respond(cx.request_id, response));
+    }
+
+    /// The answer has begun and cannot go on: an error event, no `[DONE]`, and the end.
+    pub(super) fn break_off(&mut self, cx: &mut Cx<'_>, number: usize, reason: BreakReason) {
+        let Some(attempt) = self.attempts.get_mut(number) else {
+            return;
+        };
+        attempt.cut(match reason {
+            BreakReason::Upstream(FailureKind::Stalled) => End::Stalled,
+            BreakReason::Upstream(_) => End::TransportError,
+            BreakReason::Total => End::TotalTimeout,
+        });
+        let held = std::mem::take(&mut attempt.held);
+        if !held.is_empty() {
+            self.output.extend_from_slice(&held);
+            cx.effects.push(Effect::Write);
+        }
+    }
+
+    pub(super) fn finish(&mut self, cx: &mut Cx<'_>) {
+        if self.open {
+            self.open = false;
+            cx.effects.push(Effect::Close);
+        }
+        if self.key != KeyGate::Unlimited {
+            let used = self.tokens.0.saturating_add(self.tokens.1);
+            let refund = self.attempts.is_empty();
+            let message = KeyCommand::Settle {
+                request: cx.request_id.to_owned(),
+                used_tokens: used,
+                refund,
+            };
+            tell(
+                cx,
+                ObjectName::key(&self.org, &self.caller.key.id),
+                &message,
+            );
+        }
+        cx.effects.push(Effect::Log {
+            line: self.log_line(cx),
+        });
+        // Nobody will hear whether calls that are still out arrive.
+        for call in std::mem::take(&mut self.calls).into_values() {
+            if let Call::Ask { slot, riding } = call {
+                self.send_again(cx, slot, riding);
+            }
+        }
+        self.flush(if self.pressed { 0 } else { RIDE_MS });
+        if let Some(ms) = self.flush_within.take() {
+            cx.effects.push(Effect::FlushAfter { ms });
+        }
+        cx.effects.push(Effect::Done);
+    }
+
+    /// One line for each request: who, what, where, how; no prompt and no secret.
+    fn log_line(&self, cx: &Cx<'_>) -> String {
+        let server = self.committed.and_then(|number| self.attempts.get(number));
+        let server = server.and_then(|attempt| self.instance(attempt.slot));
+        serde_json::json!({
+            "event": "request",
+            "request.id": cx.request_id,
+            "org": self.org,
+            "key.id": self.caller.key.id,
+            "model": self.peek.model,
+            "server.id": server.as_ref().and_then(ObjectName::tail),
+            "status": if self.answered { Some(self.status) } else { None },
+            "stream": self.peek.stream,
+            "attempts": self.dispatch.attempts(),
+            "first_token_ms": self.first_token.map(ms),
+            "duration_ms": ms(cx.now.since(self.arrived_at)),
+            "prompt_tokens": self.tokens.0,
+            "completion_tokens": self.tokens.1,
+        })
+        .to_string()
+    }
+
+    /// OpenAI's own headers, which its SDKs read.
+    fn rate_headers(&self) -> Vec<(String, String)> {
+        let (KeyGate::Allowed(windows) | KeyGate::Denied { windows, .. }) = &self.key else {
+            return Vec::new();
+        };
+        let mut headers = Vec::new();
+        for (name, window) in [("requests", windows.requests), ("tokens", windows.tokens)] {
+            let Some(window) = window else { continue };
+            headers.push((
+                format!("x-ratelimit-limit-{name}"),
+                window.limit.to_string(),
+            ));
+            headers.push((
+                format!("x-ratelimit-remaining-{name}"),
+                window.remaining.to_string(),
+            ));
+            headers.push((
+                format!("x-ratelimit-reset-{name}"),
+                format!("{}ms", window.reset_ms),
+            ));
+        }
+        headers
+    }
+}
