@@ -1,4 +1,5 @@
-//! The messages between objects and their callers: one file per object, used by both sides.
+//! The messages between objects and their callers: one file per object, used by both sides. What the
+//! fleet's messages are about is in `server` and `policy`.
 //!
 //! Invariant: a message of the release before can still be read. Fields are only added, each with a
 //! `#[serde(default)]`; variants are never renamed.
@@ -9,6 +10,8 @@ pub mod instance;
 pub mod journal;
 pub mod key;
 pub mod model;
+mod policy;
+mod server;
 
 use serde::{Deserialize, Serialize};
 
