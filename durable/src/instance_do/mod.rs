@@ -8,10 +8,9 @@
 //! first moment after an eviction.
 //!
 //! **Leases are written behind**, in one batch a second after the first of them, and not in the admitting
-//! turn (see [`behind`]): an
-//! answer that waits for the disk costs a third of a request's throughput on a quiet disk and nine
-//! tenths on a busy one (measured, `bench/RESULTS.md`), and most requests are over before their row
-//! would be read. What is lost with an eviction is at most the last second's count, so the server may for
+//! turn (see `behind`): an answer that waits for the disk costs a third of a request's throughput on a
+//! quiet disk and nine tenths on a busy one (measured, `bench/RESULTS.md`), and most requests are over
+//! before their row would be read. What is lost with an eviction is at most the last second's count, so the server may for
 //! a moment run that many requests more than its capacity; each of them still ends or runs out. A row
 //! that outlives its request the same way holds its slot until the lease runs out, 60 s at most.
 //!
