@@ -66,7 +66,7 @@ impl WriteBehind {
     /// Whether the ring in memory has checks worth a row.
     pub(super) fn is_ring_due(&self, now: Timestamp) -> bool {
         self.ring_at
-            .is_none_or(|stored| stored > now || now.since(stored) >= RING_EVERY)
+            .is_none_or(|stored| now.since(stored) >= RING_EVERY)
     }
 
     /// One of the turns has come.
@@ -86,6 +86,7 @@ impl WriteBehind {
             self.write_lease(cx, machine, request)?;
         }
         let is_full = self.ended >= TOTALS_BATCH;
+        // A clock that jumped back must not have them wait for the length of the jump.
         let has_waited = |since| since > cx.now || cx.now.since(since) >= TOTALS_WAIT;
         if is_full || self.ended_since.is_some_and(has_waited) {
             self.write_figures(cx, machine)?;
@@ -161,9 +162,7 @@ impl WriteBehind {
             return;
         }
         self.turns.insert(due);
-        // A clock that jumped back must not keep the object in memory for the length of the jump.
-        let after = cx.now.until(due).min(TOTALS_WAIT);
-        let after_ms = u64::try_from(after.as_ms()).unwrap_or_default();
+        let after_ms = u64::try_from(cx.now.until(due).as_ms()).unwrap_or_default();
         cx.effect(Effect::Soon { after_ms });
     }
 }

@@ -69,7 +69,6 @@ impl Instance {
         };
         let mut machine = machine::Instance::restore(record, store::lease_rows(old), cx.now);
         machine.restore_figures(*old.figures());
-        self.check_out = None;
         self.send_away(cx, &DeniedWire::QueueTimeout)?;
         if old.why_out(cx.now) != machine.why_out(cx.now) {
             self.due.announce = true;
@@ -90,8 +89,6 @@ impl Instance {
             ..store::nothing()
         };
         self.behind = WriteBehind::default();
-        self.check_out = None;
-        self.policy_asked = false;
         self.due.save = true;
         store::erase(cx)?;
         self.send_away(cx, &DeniedWire::NotRegistered)?;

@@ -54,6 +54,18 @@ fn the_fleet_hears_every_five_minutes_that_the_alarm_still_rings() {
 }
 
 #[test]
+fn many_checks_at_the_time_of_a_report_make_one_report() {
+    let mut rig = server();
+    let mut reports = 0;
+    for _ in 0..60 {
+        rig.wait(secs(5));
+        let turn = tell(&mut rig, &InstanceCommand::HealthCheck);
+        reports += reported(&rig.done(check_out(&turn), well())).len();
+    }
+    assert_eq!(reports, 1, "in five minutes");
+}
+
+#[test]
 fn numbers_of_announcements_grow_over_evictions() {
     let mut rig = server();
     let mut last = 0;

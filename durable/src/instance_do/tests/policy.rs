@@ -73,6 +73,9 @@ fn an_ask_that_knows_a_newer_policy_has_it_fetched_once() {
     assert_eq!((version(&rig), rig.count("outbox")), (4, 0));
     assert!(fetches(&ask_knowing(&mut rig, "r4", 4)).is_empty());
     settle(&mut rig, "r4", OutcomeWire::Success);
+    // The next one is fetched as well.
+    assert_eq!(fetches(&ask_knowing(&mut rig, "r5", 5)).len(), 1);
+    settle(&mut rig, "r5", OutcomeWire::Success);
     assert!(is_strict(&mut rig));
 }
 
