@@ -55,7 +55,9 @@ impl World {
                 .and_then(|row| row.first())
                 .and_then(Value::as_integer)
                 .unwrap_or(0);
-            if pending > 0 {
+            // Nobody asks after a server that is gone.
+            let is_gone = object.mirror.as_ref().is_some_and(|seen| !seen.registered);
+            if pending > 0 && !is_gone {
                 open.push(format!("{pending} undelivered facts at {name}"));
             }
         }

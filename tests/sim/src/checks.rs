@@ -1,7 +1,7 @@
 //! Safety, checked after every turn of an instance and at every arrival at a server.
 
 use tidegate_domain::breaker::{BreakerState, EjectReason};
-use tidegate_domain::instance::{AskKind, GrantKind, Lease};
+use tidegate_domain::instance::{AskKind, GrantKind, Lease, RetryPolicy};
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::turn::Reply;
 
@@ -44,6 +44,10 @@ impl World {
         if mirror.is_probing() && !before.is_probing() {
             self.met(Situation::ProbeLost);
         }
+        let behind = BEHIND_MS + self.scenario.faults.disk_ms;
+        for times in self.oracle.known(id).renewed.values_mut() {
+            times.retain(|at| evicted_at - *at > behind);
+        }
         for request in mirror
             .leases
             .keys()
@@ -55,7 +59,7 @@ impl World {
             self.note(|| format!("{id} has forgotten that {request} runs"));
             self.oracle.known(id).excused.insert(request.clone());
             let age = evicted_at - grant.at;
-            if age > BEHIND_MS + self.scenario.faults.disk_ms && before.registered {
+            if age > behind && before.registered {
                 let words = format!(
                     "{id} was evicted {age} ms after it had granted {request}, and forgot it"
                 );
@@ -195,7 +199,7 @@ impl World {
                 let last = known
                     .renewed
                     .get(request)
-                    .copied()
+                    .and_then(|times| times.last().copied())
                     .unwrap_or(now - LEASE_MS);
                 if now - last + jumps < LEASE_MS - 1_000 {
                     let words = format!(
@@ -289,8 +293,8 @@ impl World {
         let known = self.oracle.instances.entry(id.clone()).or_default();
         let counted = running
             .filter(|other| !known.excused.contains(&other.request))
-            .count()
-            + 1;
+            .count();
+        let counted = counted + usize::from(!known.excused.contains(request));
         let capacity = usize::try_from(known.most_capacity).unwrap_or(usize::MAX);
         if counted > capacity {
             return self.violate(
@@ -307,7 +311,8 @@ impl World {
             .filter(|(at, repeat)| *repeat && *at > now - 40_000)
             .count();
         let firsts = known.firsts.iter().filter(|at| **at > now - 70_000).count();
-        let allowed = (firsts * usize::try_from(percent).unwrap_or(0) / 100).max(3);
+        let floor = usize::try_from(RetryPolicy::default().floor).unwrap_or(0);
+        let allowed = (firsts * usize::try_from(percent).unwrap_or(0) / 100).max(floor);
         if repeats > allowed {
             self.violate(
                 "retries and hedges are a small share",

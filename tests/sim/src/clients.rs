@@ -36,10 +36,6 @@ pub struct Client {
     pub at: ExRef,
     /// When it came.
     pub arrived: i64,
-    /// Which key it has.
-    pub key: usize,
-    /// Whether it wants a stream.
-    pub stream: bool,
     /// Whether it wants the counts.
     pub include_usage: bool,
     /// Whether it reads slowly.
@@ -135,8 +131,6 @@ impl World {
         self.clients.push(Client {
             at,
             arrived: self.now,
-            key,
-            stream,
             include_usage,
             slow: !self.is_calm() && self.rng.chance(self.scenario.slow_readers),
             leaves_after_chunks,

@@ -45,7 +45,7 @@ impl World {
                     at: now,
                 },
             );
-            known.renewed.insert(request.clone(), now);
+            known.renewed.insert(request.clone(), vec![now]);
             known.excused.remove(request);
             if lease.asked_as == AskKind::First {
                 known.firsts.push(now);
@@ -61,7 +61,7 @@ impl World {
                 .filter(|request| after.leases.contains_key(request))
             {
                 known.excused.remove(&request);
-                known.renewed.insert(request, now);
+                known.renewed.entry(request).or_default().push(now);
             }
         }
         for effect in &ran.turn.effects {

@@ -27,8 +27,8 @@ pub struct Known {
     pub grants: BTreeMap<String, Grant>,
     /// Requests whose lease ended although they run, for a reason that is allowed.
     pub excused: BTreeSet<String>,
-    /// When leases were last prolonged, in true time.
-    pub renewed: BTreeMap<String, i64>,
+    /// When leases were granted and prolonged, in true time, unless an eviction took that back.
+    pub renewed: BTreeMap<String, Vec<i64>>,
     /// Attempts that arrived in this life of the object: when, and whether as a retry or hedge.
     pub arrivals: Vec<(i64, bool)>,
     /// First attempts that were granted in this life of the object.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_domain::breaker::BreakerState;
-use tidegate_domain::instance::{Instance, Lease, OutReason};
+use tidegate_domain::instance::{Instance, Lease};
 use tidegate_domain::time::Timestamp;
 
 /// An instance at a moment.
@@ -73,16 +73,5 @@ impl Seen {
             Some(BreakerState::Ejected { until, .. }) => Some(until),
             _ => None,
         }
-    }
-}
-
-/// Why an instance is out, in the fleet's words.
-pub const fn state_word(reason: Option<OutReason>) -> &'static str {
-    match reason {
-        None => "healthy",
-        Some(OutReason::Draining | OutReason::Drained) => "draining",
-        Some(OutReason::Unhealthy(_)) => "unhealthy",
-        Some(OutReason::Ejected(_) | OutReason::Probing(_)) => "ejected",
-        Some(OutReason::CoolingDown) => "cooling_down",
     }
 }

@@ -1,0 +1,26 @@
+//! A few runs with every `cargo test`; `npm test` runs ten thousand.
+
+use tidegate_sim::run;
+
+#[test]
+fn a_few_seeds_hold_every_property() {
+    for seed in 1..=25 {
+        let report = run(seed, 40);
+        assert_eq!(
+            report.violation,
+            None,
+            "seed {seed}:\n{}",
+            report.trace.join("\n")
+        );
+        assert!(report.clients > 0 && report.virtual_ms > 60_000);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    for seed in [7, 8] {
+        let (once, again) = (run(seed, 0), run(seed, usize::MAX));
+        assert_eq!((once.digest, once.events), (again.digest, again.events));
+        assert_ne!(once.digest, run(seed + 1, 0).digest);
+    }
+}
