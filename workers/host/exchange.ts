@@ -8,13 +8,17 @@ import { Answer } from "./answer";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
 import { readWhole } from "./bodies";
-import { type EdgeEffect, type FetchEffect, unknown } from "./effects";
-import { enter, logError } from "./engine";
+import { stub } from "./calls";
+import { Deadlines } from "./deadlines";
+import { type AskEffect, type EdgeEffect, type FetchEffect, unknown } from "./effects";
+import { describe, enter, logError } from "./engine";
 import type { Env } from "./env";
 import { flatten } from "./headers";
 import { ownFault, refusal } from "./refusal";
-import { type Report, asked, probed } from "./reports";
-import { Timer } from "./timer";
+import { type Report, probed } from "./reports";
+
+/** The deadline that is not a call's; calls are numbered from one. */
+const WAKE = 0;
 
 export class Exchange implements Listener {
   readonly #edge: EdgeHandle;
@@ -25,7 +29,7 @@ export class Exchange implements Listener {
   #id = 0;
   /** Calls, probes and body reads that are out. */
   #awaited = 0;
-  readonly #timer = new Timer();
+  readonly #deadlines = new Deadlines();
   readonly #attempts = new Map<number, Attempt>();
   #body: Uint8Array = new Uint8Array();
   #whole: Uint8Array = new Uint8Array();
@@ -134,7 +138,7 @@ export class Exchange implements Listener {
       case "read_body":
         return this.#await(this.#readBody(effect.limit));
       case "ask":
-        return this.#await(asked(effect, this.#env));
+        return this.#ask(effect);
       case "probe":
         return this.#await(probed(effect));
       case "fetch":
@@ -154,7 +158,7 @@ export class Exchange implements Listener {
       case "close":
         return this.#answer.close();
       case "wake_at":
-        return this.#timer.set(effect.at_ms, () => this.#wake());
+        return this.#deadlines.set(WAKE, effect.at_ms, () => this.#wake());
       case "tell":
       case "refresh":
       case "flush_after":
@@ -165,6 +169,26 @@ export class Exchange implements Listener {
       default:
         return unknown(effect);
     }
+  }
+
+  /** A call that is answered too late is not answered: its object may be anywhere by then. */
+  #ask({ call, to, message, timeout_ms }: AskEffect): void {
+    this.#awaited += 1;
+    let open = true;
+    const said = (ok: boolean, text: string) => {
+      if (!open) return;
+      open = false;
+      this.#awaited -= 1;
+      this.#deadlines.clear(call);
+      this.#hear((edge, id, now) => edge.answered(id, now, call, ok, text));
+    };
+    this.#deadlines.set(call, Date.now() + timeout_ms, () => said(false, `no answer within ${timeout_ms} ms`));
+    stub(this.#env, to)
+      .call(message)
+      .then(
+        (answer) => said(true, answer),
+        (error: unknown) => said(false, describe(error)),
+      );
   }
 
   async #readBody(limit: number): Promise<Report> {
@@ -202,7 +226,7 @@ export class Exchange implements Listener {
 
   /** Nothing is out that could move this exchange on: a mistake, and its client must not pay with time. */
   #mustGoOn(): void {
-    if (this.#over || this.#awaited > 0 || this.#attempts.size > 0 || this.#timer.runs) return;
+    if (this.#over || this.#awaited > 0 || this.#attempts.size > 0 || this.#deadlines.any) return;
     this.#fail(new Error("the exchange waits for nothing"));
   }
 
@@ -217,7 +241,7 @@ export class Exchange implements Listener {
 
   #close(last?: () => void): void {
     this.#over = true;
-    this.#timer.clear();
+    this.#deadlines.end();
     last?.();
     this.#background.closed();
   }
