@@ -1,20 +1,22 @@
 //! Who is asking.
 //!
 //! A client's key is believed by its MAC before any object is addressed, so a forged one creates nothing;
-//! its record is then looked up (5 s cache). The administrator's key is one secret of the installation
-//! and acts on the organisation in `X-Tidegate-Org`, else on `default`.
+//! its record is then looked up (5 s cache, longer while the registry does not answer). The administrator's
+//! key is one secret of the installation and acts on the organisation in `X-Tidegate-Org`, else on
+//! `default`.
 
-use tidegate_domain::time::Timestamp;
+use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, KeyRecord};
 use tidegate_vault::{ApiKey, Organisation, SecretHash, VerifiedKey, same_secret};
 use tidegate_wire_openai::ErrorCode;
 
 use crate::api_error::ApiError;
-use crate::flow::{Step, Unanswered};
+use crate::flow::{ASK_TIMEOUT_MS, Step, Unanswered};
 use crate::gateway::Cx;
 use crate::key_cache::Known;
 use crate::request::Head;
+use crate::snapshot::REFRESH_TIMEOUT_MS;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,23 +146,33 @@ fn with_record(
         verified.organisation.as_str().to_owned(),
         verified.key_id.to_string(),
     );
-    match cx.shared.keys.look(&org, &id, cx.now) {
+    let timeout_ms = match cx.shared.keys.look(&org, &id, cx.now) {
         Known::Yes(record) => return then(cx, verified, record),
         Known::Ageing(record) => {
             cx.refresh_key(&org, &id);
             return then(cx, verified, record);
         }
-        Known::No => {}
-    }
+        Known::Old => REFRESH_TIMEOUT_MS,
+        Known::No => ASK_TIMEOUT_MS,
+    };
     let command = FleetCommand::Key { id: id.clone() };
-    Step::ask(
+    Step::ask_within(
+        timeout_ms,
         ObjectName::fleet(&org),
         &command,
         move |cx, answer: Result<FleetAnswer, Unanswered>| {
             let record = match answer {
                 Ok(FleetAnswer::Key { record }) => Some(*record),
-                Ok(_) => None,
-                Err(unanswered) => return ApiError::from(unanswered).into(),
+                Ok(FleetAnswer::NotFound) => None,
+                // A registry that is down must not take every key down with it. Should it only be slow,
+                // a revocation still arrives, behind this request.
+                Ok(_) | Err(_) => {
+                    let Some(record) = cx.shared.keys.unanswered(&org, &id, cx.now) else {
+                        return no_verdict().into();
+                    };
+                    cx.refresh_key(&org, &id);
+                    return then(cx, verified, Some(record));
+                }
             };
             cx.shared.keys.store(&org, &id, record.clone(), cx.now);
             then(cx, verified, record)
@@ -230,6 +242,14 @@ fn bad_key() -> ApiError {
         ErrorCode::InvalidApiKey,
         "This API key is not known here: it was mistyped, revoked or made by another gateway.",
     )
+}
+
+fn no_verdict() -> ApiError {
+    ApiError::new(
+        ErrorCode::GatewayUnavailable,
+        "The gateway could not look this API key up, so nothing was decided about it. Try again.",
+    )
+    .retry_after(Some(Span::from_secs(1)))
 }
 
 fn no_admin() -> ApiError {

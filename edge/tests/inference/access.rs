@@ -192,6 +192,53 @@ fn a_registry_that_does_not_answer_is_no_verdict_on_the_key() {
 }
 
 #[test]
+fn a_key_outlives_a_silent_registry_by_a_quarter_of_an_hour() {
+    let mut rig = Rig::new(&["a"]);
+    rig.chat(&chat());
+    rig.fleet_is_up = false;
+    let lost = || CallOutcome::Failed("moved".to_owned());
+    rig.pass(5_000);
+    let (id, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["ask fleet: key"]);
+    let ask = rig.talk(id).asks[0].clone();
+    assert_eq!(ask.timeout_ms, 300, "it does not wait for long");
+    let effects = rig.gateway.answered(id, rig.now, ask.call, lost());
+    assert_eq!(rig.take(id, effects), ["refresh fleet: key", "read_body"]);
+    rig.pass(999);
+    let (_, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["read_body"], "not every request waits");
+    rig.pass(894_001);
+    let (id, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["ask fleet: key"]);
+    let ask = rig.talk(id).asks[0].clone();
+    assert_eq!(ask.timeout_ms, 10_000);
+    let effects = rig.gateway.answered(id, rig.now, ask.call, lost());
+    assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+}
+
+#[test]
+fn a_revocation_that_arrives_behind_a_request_counts_in_an_outage_too() {
+    let mut rig = Rig::new(&["a"]);
+    rig.chat(&chat());
+    rig.fleet_is_up = false;
+    rig.pass(5_000);
+    let (id, _) = rig.arrive(rig.head("/v1/chat/completions"));
+    let call = rig.talk(id).asks[0].call;
+    let lost = CallOutcome::Failed("late".to_owned());
+    let effects = rig.gateway.answered(id, rig.now, call, lost.clone());
+    assert_eq!(rig.take(id, effects), ["refresh fleet: key", "read_body"]);
+    rig.records.clear();
+    rig.refreshed();
+    let head = with_key(&rig, &rig.key);
+    assert_eq!(refused(&mut rig, head), (401, "invalid_api_key".to_owned()));
+    rig.pass(5_000);
+    let (id, _) = rig.arrive(rig.head("/v1/chat/completions"));
+    let call = rig.talk(id).asks[0].call;
+    let effects = rig.gateway.answered(id, rig.now, call, lost);
+    assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+}
+
+#[test]
 fn models_outside_the_keys_list_look_as_if_they_did_not_exist() {
     let mut rig = Rig::new(&["a"]);
     rig.record().models = vec!["other".to_owned()];
