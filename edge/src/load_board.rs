@@ -18,7 +18,7 @@ struct Heard {
     probe_offered_at: Option<Timestamp>,
 }
 
-/// News by server id.
+/// News by server id: an id is unique in the installation, whichever organisation it belongs to.
 #[derive(Default)]
 pub struct LoadBoard {
     heard: BTreeMap<String, Heard>,
@@ -63,9 +63,9 @@ impl LoadBoard {
         true
     }
 
-    /// Forgets servers that are gone.
-    pub fn keep_only(&mut self, exists: impl Fn(&str) -> bool) {
-        self.heard.retain(|server, _| exists(server));
+    /// Forgets a server that is gone.
+    pub fn forget(&mut self, server: &str) {
+        self.heard.remove(server);
     }
 
     fn entry(&mut self, server: &str) -> &mut Heard {
@@ -98,7 +98,9 @@ mod tests {
         board.note_first_token("a", Span::from_ms(100));
         board.note_first_token("a", Span::from_ms(200));
         assert_eq!(board.first_token_ms("a"), Some(120));
-        board.keep_only(|_| false);
+        board.note_first_token("b", Span::from_ms(7));
+        board.forget("a");
         assert_eq!(board.first_token_ms("a"), None);
+        assert_eq!(board.first_token_ms("b"), Some(7));
     }
 }

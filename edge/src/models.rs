@@ -62,10 +62,16 @@ pub fn with_routing(
             let fresh = answer
                 .ok()
                 .and_then(|answer| cx.shared.take_snapshot(&org, answer, cx.now));
-            match fresh.or(fallback) {
-                Some(routing) => then(cx, routing),
-                None => unavailable().into(),
+            if let Some(routing) = fresh {
+                return then(cx, routing);
             }
+            let Some(routing) = fallback else {
+                return unavailable().into();
+            };
+            // Should the registry only be slow, its answer still arrives behind this request.
+            cx.shared.snapshots.unanswered(&org, cx.now);
+            cx.refresh_snapshot(&org);
+            then(cx, routing)
         },
     )
 }

@@ -2,7 +2,8 @@
 //!
 //! Under 2 s old it is used as it is; from 2 to 5 s it is used and refreshed behind the request; older,
 //! it is refreshed first, for at most 300 ms. Only when that fails is an older one used, for at most
-//! 15 minutes: data plane before control plane.
+//! 15 minutes: data plane before control plane. Then the registry is left alone for a second, so that in an
+//! outage not every request waits for it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -21,6 +22,13 @@ pub const REFRESH_TIMEOUT_MS: u64 = 300;
 /// How long a request waits for the very first one.
 pub const FIRST_TIMEOUT_MS: u64 = 10_000;
 const LAST_GOOD: Span = Span::from_secs(15 * 60);
+/// So long is it believed that the registry does not answer.
+const REMEMBER_SILENCE: Span = Span::from_secs(1);
+/// An organisation that nobody asked for this long is forgotten: an isolate may live for days, and its
+/// memory is 128 MB.
+const FORGET_AFTER: Span = Span::from_secs(3600);
+/// Organisations kept. One of ten servers takes some 20 kB, so these take 20 MB.
+const MOST: usize = 1_000;
 
 /// A server, ready to be asked and called.
 pub struct Server {
@@ -144,6 +152,8 @@ struct Cached {
     routing: Rc<Routing>,
     confirmed_at: Timestamp,
     refreshing_since: Option<Timestamp>,
+    unanswered_at: Option<Timestamp>,
+    used_at: Timestamp,
 }
 
 /// What a request may do with what is cached.
@@ -164,6 +174,10 @@ impl SnapshotCache {
         };
         let age = now.since(cached.confirmed_at);
         let routing = Rc::clone(&cached.routing);
+        cached.used_at = now;
+        let is_silent = cached
+            .unanswered_at
+            .is_some_and(|at| now.since(at) < REMEMBER_SILENCE);
         if age < FRESH {
             Freshness::Fresh(routing)
         } else if age < USABLE {
@@ -175,6 +189,8 @@ impl SnapshotCache {
             }
             cached.refreshing_since = Some(now);
             Freshness::Stale(routing)
+        } else if age < LAST_GOOD && is_silent {
+            Freshness::Fresh(routing)
         } else if age < LAST_GOOD {
             Freshness::Old(Some(routing))
         } else {
@@ -194,7 +210,15 @@ impl SnapshotCache {
         let cached = self.entries.get_mut(org)?;
         cached.confirmed_at = now;
         cached.refreshing_since = None;
+        cached.unanswered_at = None;
         Some(Rc::clone(&cached.routing))
+    }
+
+    /// The registry was asked first and did not answer.
+    pub fn unanswered(&mut self, org: &str, now: Timestamp) {
+        if let Some(cached) = self.entries.get_mut(org) {
+            cached.unanswered_at = Some(now);
+        }
     }
 
     /// This isolate changed the registry itself: what it knows is refreshed before it is used again, and
@@ -202,19 +226,46 @@ impl SnapshotCache {
     pub fn outdate(&mut self, org: &str, now: Timestamp) {
         if let Some(cached) = self.entries.get_mut(org) {
             cached.confirmed_at = cached.confirmed_at.min(now - USABLE);
+            cached.unanswered_at = None;
         }
     }
 
-    /// A newer version arrived.
-    pub fn replace(&mut self, org: &str, routing: Routing, now: Timestamp) -> Rc<Routing> {
+    /// A newer version arrived: it, and those that had to go for it, an older version of it among them.
+    pub fn replace(
+        &mut self,
+        org: &str,
+        routing: Routing,
+        now: Timestamp,
+    ) -> (Rc<Routing>, Vec<Rc<Routing>>) {
         let routing = Rc::new(routing);
         let cached = Cached {
             routing: Rc::clone(&routing),
             confirmed_at: now,
             refreshing_since: None,
+            unanswered_at: None,
+            used_at: now,
         };
-        self.entries.insert(org.to_owned(), cached);
-        routing
+        let mut gone: Vec<Rc<Routing>> = self
+            .entries
+            .extract_if(.., |_, cached| now.since(cached.used_at) >= FORGET_AFTER)
+            .map(|(_, cached)| cached.routing)
+            .collect();
+        let older = self.entries.insert(org.to_owned(), cached);
+        gone.extend(older.map(|older| older.routing));
+        if self.entries.len() > MOST {
+            gone.extend(self.pop_longest_unused(org));
+        }
+        (routing, gone)
+    }
+
+    fn pop_longest_unused(&mut self, but: &str) -> Option<Rc<Routing>> {
+        let (org, _) = self
+            .entries
+            .iter()
+            .filter(|(org, _)| *org != but)
+            .min_by_key(|(_, cached)| cached.used_at)?;
+        let org = org.clone();
+        Some(self.entries.remove(&org)?.routing)
     }
 }
 
@@ -284,9 +335,55 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_registry_is_not_asked_for_a_second() {
+        let mut cache = SnapshotCache::default();
+        cache.replace("default", routing(3), T0);
+        let at = |ms| T0 + Span::from_ms(ms);
+        cache.unanswered("default", at(6000));
+        cache.unanswered("other", at(6000));
+        assert_eq!(name(&cache.look("default", at(6999))), "fresh");
+        assert_eq!(name(&cache.look("default", at(7000))), "old");
+        cache.unanswered("default", at(899_900));
+        assert_eq!(name(&cache.look("default", at(900_000))), "none");
+        cache.confirm("default", at(899_950));
+        assert_eq!(name(&cache.look("default", at(904_950))), "old");
+    }
+
+    #[test]
+    fn organisations_that_nobody_asks_for_are_forgotten() {
+        let mut cache = SnapshotCache::default();
+        let versions = |gone: &[Rc<Routing>]| -> Vec<u64> {
+            gone.iter().map(|routing| routing.version).collect()
+        };
+        let at = |secs| T0 + Span::from_secs(secs);
+        cache.replace("idle", routing(1), T0);
+        cache.replace("busy", routing(2), T0);
+        cache.look("busy", at(10));
+        let (_, gone) = cache.replace("new", routing(3), at(3599));
+        assert_eq!(versions(&gone), [0; 0]);
+        let (_, gone) = cache.replace("new", routing(4), at(3600));
+        assert_eq!(versions(&gone), [1, 3]);
+        assert_eq!(cache.version("busy"), 2);
+    }
+
+    #[test]
+    fn the_organisation_that_was_not_asked_for_longest_makes_room() {
+        let mut cache = SnapshotCache::default();
+        for (n, at) in (0..MOST).zip(0..) {
+            cache.replace(&n.to_string(), routing(1), T0 + Span::from_ms(at));
+        }
+        let later = T0 + Span::from_secs(10);
+        cache.look("0", later);
+        let (_, gone) = cache.replace("new", routing(1), later);
+        assert_eq!((gone.len(), cache.entries.len()), (1, MOST));
+        assert_eq!((cache.version("0"), cache.version("1")), (1, 0));
+    }
+
+    #[test]
     fn a_change_of_ones_own_is_fetched_before_the_next_request() {
         let mut cache = SnapshotCache::default();
         cache.replace("default", routing(3), T0);
+        cache.unanswered("default", T0 + Span::from_secs(1));
         cache.outdate("default", T0 + Span::from_secs(1));
         cache.outdate("other", T0);
         assert_eq!(name(&cache.look("default", T0 + Span::from_secs(1))), "old");

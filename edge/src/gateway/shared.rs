@@ -147,9 +147,87 @@ impl Shared {
             SnapshotAnswer::Fresh { snapshot } => {
                 let routing =
                     Routing::index(snapshot, org, &self.config.gate, &self.config.keyring);
-                self.board.keep_only(|id| routing.by_id.contains_key(id));
-                Some(self.snapshots.replace(org, routing, now))
+                let (routing, gone) = self.snapshots.replace(org, routing, now);
+                for id in gone.iter().flat_map(|gone| gone.by_id.keys()) {
+                    if !routing.by_id.contains_key(id) {
+                        self.board.forget(id);
+                    }
+                }
+                Some(routing)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_domain::time::Span;
+    use tidegate_durable::bindings::fleet::{Snapshot, SnapshotServer};
+    use tidegate_durable::testkit::Seeded;
+
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_ms(1_000_000);
+
+    fn shared() -> Shared {
+        let installation = Installation::derive(b"0123456789abcdef0123456789abcdef").unwrap();
+        Shared {
+            config: Config {
+                keyring: Keyring::new(installation.wrapping_key().clone(), None),
+                installation,
+                admin_key: None,
+                gate: Gate::default(),
+            },
+            entropy: Box::new(Seeded::new(1)),
+            snapshots: SnapshotCache::default(),
+            keys: KeyCache::default(),
+            board: LoadBoard::default(),
+            hedges: HedgeDelays::default(),
+            outbox: Outbox::default(),
+            turns: BTreeMap::new(),
+            id_prefix: String::new(),
+            next_id: 0,
+            refreshes: BTreeMap::new(),
+        }
+    }
+
+    fn of(version: u64, ids: &[&str]) -> SnapshotAnswer {
+        let server = |id: &&str| -> SnapshotServer {
+            let entry = serde_json::json!({
+                "id": id, "generation": 1, "created_at_ms": 0, "status": { "state": "healthy" },
+                "entry": {
+                    "model_name": "m", "endpoint_url": "https://models.example", "max_concurrency": 1,
+                    "queue_depth": 1, "weight": 1, "priority": 0, "price_microusd_per_hour": 0,
+                },
+            });
+            serde_json::from_value(entry).unwrap()
+        };
+        let snapshot = Snapshot {
+            version,
+            servers: ids.iter().map(server).collect(),
+            ..Snapshot::default()
+        };
+        SnapshotAnswer::Fresh { snapshot }
+    }
+
+    #[test]
+    fn news_of_a_server_lasts_until_its_own_organisation_has_it_no_more() {
+        let mut shared = shared();
+        shared.take_snapshot("ours", of(1, &["a", "b"]), T0);
+        shared.take_snapshot("theirs", of(1, &["c"]), T0);
+        for server in ["a", "b", "c"] {
+            shared.board.note_load(server, 7, T0);
+        }
+        let heard = |shared: &Shared| ["a", "b", "c"].map(|id| shared.board.load(id).is_some());
+        shared.take_snapshot("theirs", of(2, &["c"]), T0);
+        assert_eq!(heard(&shared), [true, true, true]);
+        shared.take_snapshot("ours", of(2, &["b"]), T0);
+        assert_eq!(heard(&shared), [false, true, true]);
+        shared.take_snapshot("ours", of(3, &["b"]), T0 + Span::from_secs(3600));
+        assert_eq!(
+            heard(&shared),
+            [false, true, false],
+            "nobody has asked for it for an hour"
+        );
     }
 }

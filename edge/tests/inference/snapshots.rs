@@ -57,7 +57,7 @@ fn when_the_registry_is_down_the_last_one_is_used_for_a_quarter_of_an_hour() {
     let mut rig = Rig::new(&["a"]);
     body_of(&mut rig);
     rig.fleet_is_up = false;
-    rig.pass(899_999);
+    rig.pass(897_999);
     for failure in [
         CallOutcome::Failed("late".to_owned()),
         CallOutcome::Answered("what?".to_owned()),
@@ -65,7 +65,11 @@ fn when_the_registry_is_down_the_last_one_is_used_for_a_quarter_of_an_hour() {
         let (id, _) = body_of(&mut rig);
         let call = rig.talk(id).asks[0].call;
         let effects = rig.gateway.answered(id, rig.now, call, failure);
-        assert_eq!(rig.take(id, effects), ASKS);
+        let lines = rig.take(id, effects);
+        assert_eq!(lines, ["refresh fleet: snapshot", ASKS[0], ASKS[1]]);
+        rig.pass(999);
+        assert_eq!(body_of(&mut rig).1, ASKS, "not every request waits");
+        rig.pass(1);
     }
     rig.pass(1);
     let (id, _) = body_of(&mut rig);
@@ -82,6 +86,22 @@ fn when_the_registry_is_down_the_last_one_is_used_for_a_quarter_of_an_hour() {
         (503, "gateway_unavailable".to_owned())
     );
     assert_eq!(rig.talk(id).header("retry-after"), Some("1"));
+}
+
+#[test]
+fn a_slow_registry_is_heard_behind_the_request() {
+    let mut rig = Rig::new(&["a"]);
+    body_of(&mut rig);
+    rig.fleet_is_up = false;
+    rig.pass(5_000);
+    let (id, _) = body_of(&mut rig);
+    let call = rig.talk(id).asks[0].call;
+    let late = CallOutcome::Failed("late".to_owned());
+    let effects = rig.gateway.answered(id, rig.now, call, late);
+    rig.take(id, effects);
+    rig.refreshed();
+    rig.pass(1_999);
+    assert_eq!(body_of(&mut rig).1, ASKS, "fresh again");
 }
 
 #[test]
