@@ -63,8 +63,11 @@ impl Mode {
 
     /// Whether a health check finds the server well.
     pub const fn passes_checks(self, at_ms: i64) -> bool {
-        !matches!(self, Self::Down | Self::Hang | Self::ChecksFail)
-            && !(matches!(self, Self::Flapping) && (at_ms / 3_000) % 2 == 0)
+        match self {
+            Self::Down | Self::Hang | Self::ChecksFail => false,
+            Self::Flapping => (at_ms / 3_000) % 2 != 0,
+            _ => true,
+        }
     }
 }
 

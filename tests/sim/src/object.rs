@@ -133,7 +133,7 @@ pub struct Object {
 /// How a turn ended.
 pub enum TurnEnd {
     /// It is on disk already: it wrote nothing.
-    Out(Ran),
+    Out(Box<Ran>),
     /// It waits for the disk, as the first of its batch or not.
     Held {
         /// Whether it is the first.
@@ -212,7 +212,7 @@ impl Object {
                 };
                 if self.store.rows_written() == written && self.held.is_empty() {
                     self.commit();
-                    return TurnEnd::Out(ran);
+                    return TurnEnd::Out(Box::new(ran));
                 }
                 self.held.push(ran);
                 TurnEnd::Held {

@@ -72,7 +72,7 @@ impl World {
             }
             TurnEnd::Out(ran) => {
                 self.saw(name, &ran);
-                self.release(name, ran);
+                self.release(name, *ran);
             }
             TurnEnd::Held { first } => self.turn_is_held(name, first, evicts),
         }

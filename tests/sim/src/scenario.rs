@@ -113,7 +113,7 @@ impl Scenario {
                 requests_per_minute: rng
                     .chance(600)
                     .then(|| u64::try_from(rng.range(5, 30)).unwrap_or(5)),
-                tokens_per_minute: rng.chance(300).then(|| 2_000),
+                tokens_per_minute: rng.chance(300).then_some(2_000),
                 concurrency: rng
                     .chance(600)
                     .then(|| u32::try_from(rng.range(1, 4)).unwrap_or(1)),

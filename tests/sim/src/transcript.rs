@@ -72,11 +72,10 @@ impl World {
             );
         }
         let Some((number, upstream)) = self.source(who, &bytes) else {
-            return if done {
-                self.violate(WHOLE, format!("client {who} read {text}"))
-            } else {
-                ()
-            };
+            if done {
+                self.violate(WHOLE, format!("client {who} read {text}"));
+            }
+            return;
         };
         let (finished, words, fell_silent) = (
             upstream.finished,
