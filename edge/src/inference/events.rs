@@ -380,7 +380,7 @@ fn words(denied: &DeniedWire) -> String {
     match denied {
         DeniedWire::Ejected { reason, .. } => format!("the breaker took it out after {reason}"),
         DeniedWire::CoolingDown { .. } => "it asked for a pause".to_owned(),
-        DeniedWire::Unhealthy { reason, .. } => format!("its health checks fail: {reason}"),
+        DeniedWire::Unhealthy { reason, .. } => format!("its health checks fail with {reason}"),
         DeniedWire::Draining => "it is being drained".to_owned(),
         DeniedWire::Busy { .. } | DeniedWire::QueueFull { .. } => "it is full".to_owned(),
         DeniedWire::QueueTimeout => "no slot came free in time".to_owned(),

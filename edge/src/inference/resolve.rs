@@ -213,7 +213,11 @@ pub fn why_out(server: &Server) -> Option<String> {
         }
         _ if !server.is_usable() => Some("its key cannot be opened".to_owned()),
         ServerState::Draining => Some("it is being drained".to_owned()),
-        ServerState::Unhealthy => Some(format!("its health checks fail: {}", status.reason)),
+        // The reason is a sentence without its "its": `health checks fail with status 500`.
+        ServerState::Unhealthy if !status.reason.is_empty() => {
+            Some(format!("its {}", status.reason))
+        }
+        ServerState::Unhealthy => Some("its health checks fail".to_owned()),
         ServerState::Healthy | ServerState::Ejected | ServerState::CoolingDown => None,
     }
 }

@@ -448,13 +448,13 @@ fn a_refusal_is_told_in_words() {
         "a",
         DeniedWire::Unhealthy {
             since_ms: 0,
-            reason: "HTTP 502".to_owned(),
+            reason: "status 502".to_owned(),
         },
     );
     assert_eq!(lines, ["respond 503", "log", "flush 20", "done"]);
     assert!(
         rig.talk(id)
             .text()
-            .contains("its health checks fail: HTTP 502")
+            .contains("in service: its health checks fail with status 502. ")
     );
 }

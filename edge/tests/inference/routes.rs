@@ -183,12 +183,12 @@ fn servers_that_are_out_are_not_asked_and_the_client_learns_why() {
     for (index, state) in [(0, ServerState::Unhealthy), (1, ServerState::Draining)] {
         rig.snapshot.servers[index].status.state = state;
     }
-    rig.snapshot.servers[0].status.reason = "connection refused".to_owned();
+    rig.snapshot.servers[0].status.reason = "health checks fail with status 500".to_owned();
     let (id, lines) = rig.chat(&chat());
     assert_eq!(lines, ["respond 503", "log", "flush 20", "done"]);
     let message = rig.talk(id).text();
     assert!(
-        message.contains("its health checks fail: connection refused"),
+        message.contains("in service: its health checks fail with status 500. "),
         "{message}"
     );
 }
