@@ -1,4 +1,4 @@
-//! After how long a silent server is worth racing: learned for each model and prompt size.
+//! After how long a silent server is worth racing: learned for each organisation, model and prompt size.
 //!
 //! Invariant: `min ≤ delay ≤ CAP`, whatever was observed. Until enough is known the initial delay holds.
 //!
@@ -17,12 +17,15 @@ const ENOUGH: u32 = 10;
 const MARGIN: i64 = 3;
 /// No use waiting longer than this before racing.
 const CAP: Span = Span::from_secs(60);
-/// Classes kept; beyond this the oldest name goes. Bounds what a client that invents names can cost.
+/// Classes kept; beyond this one of the organisation that holds most goes. Bounds what a client that
+/// invents names can cost, and its neighbours lose nothing by it.
 const MOST_CLASSES: usize = 512;
 
 /// What requests are comparable by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Class {
+    /// Whose servers: models of one name at two organisations have nothing else in common.
+    pub org: String,
     /// The model.
     pub model: String,
     /// Whether the answer streams: a plain answer is silent until it is whole.
@@ -33,8 +36,9 @@ pub struct Class {
 
 impl Class {
     /// The class of a request.
-    pub fn new(model: &str, stream: bool, prompt_tokens: u64) -> Self {
+    pub fn new(org: &str, model: &str, stream: bool, prompt_tokens: u64) -> Self {
         Self {
+            org: org.to_owned(),
             model: model.to_owned(),
             stream,
             size: 64 - prompt_tokens.leading_zeros(),
@@ -58,7 +62,7 @@ impl HedgeDelays {
     /// Takes an observed time to the first token (of a plain answer: to the whole) into account.
     pub fn observe(&mut self, class: Class, first_token: Span) {
         if self.estimates.len() >= MOST_CLASSES && !self.estimates.contains_key(&class) {
-            self.estimates.pop_first();
+            self.make_room();
         }
         let sample = first_token.as_ms() as f64;
         let estimate = self.estimates.entry(class).or_insert(Estimate {
@@ -73,6 +77,18 @@ impl HedgeDelays {
             -0.05
         };
         estimate.p95_ms = (estimate.p95_ms + step * change).max(1.0);
+    }
+
+    fn make_room(&mut self) {
+        let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+        for class in self.estimates.keys() {
+            *held.entry(&class.org).or_default() += 1;
+        }
+        let most = held.into_iter().max_by_key(|(_, classes)| *classes);
+        let first = most.and_then(|(org, _)| self.estimates.keys().find(|class| class.org == org));
+        if let Some(class) = first.cloned() {
+            self.estimates.remove(&class);
+        }
     }
 
     /// After how long a silent server is raced.
@@ -96,7 +112,7 @@ mod tests {
     const INITIAL: Span = Span::from_secs(4);
 
     fn class() -> Class {
-        Class::new("m", true, 100)
+        Class::new("o", "m", true, 100)
     }
 
     #[test]
@@ -115,11 +131,11 @@ mod tests {
         let mut delays = HedgeDelays::default();
         for _ in 0..200 {
             delays.observe(class(), Span::from_ms(30));
-            delays.observe(Class::new("slow", true, 100), Span::from_secs(100));
+            delays.observe(Class::new("o", "slow", true, 100), Span::from_secs(100));
         }
         assert_eq!(delays.delay(&class(), MIN, INITIAL), MIN);
         assert_eq!(
-            delays.delay(&Class::new("slow", true, 100), MIN, INITIAL),
+            delays.delay(&Class::new("o", "slow", true, 100), MIN, INITIAL),
             CAP
         );
     }
@@ -136,11 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn invented_model_names_do_not_grow_the_table() {
+    fn organisations_learn_nothing_of_each_other() {
         let mut delays = HedgeDelays::default();
+        let theirs = Class::new("theirs", "m", true, 100);
+        for _ in 0..20 {
+            delays.observe(class(), Span::from_secs(8));
+        }
+        assert_eq!(delays.delay(&theirs, MIN, INITIAL), INITIAL);
+    }
+
+    #[test]
+    fn invented_model_names_do_not_grow_the_table_nor_cost_neighbours_theirs() {
+        let mut delays = HedgeDelays::default();
+        let neighbour = Class::new("a", "m", true, 1);
+        delays.observe(neighbour.clone(), Span::from_ms(1));
         for n in 0..2000 {
-            delays.observe(Class::new(&format!("m{n}"), true, 1), Span::from_ms(1));
+            delays.observe(Class::new("o", &format!("m{n}"), true, 1), Span::from_ms(1));
         }
         assert_eq!(delays.estimates.len(), MOST_CLASSES);
+        assert!(delays.estimates.contains_key(&neighbour));
     }
 }

@@ -99,6 +99,11 @@ impl Inference {
             self.respond_error(cx, error);
             return;
         }
+        let failure = match (failure, &self.key) {
+            // That nobody can count does not mean that the key is over its limit.
+            (Failure::KeyDenied, KeyGate::Unreachable) => &Failure::Unreachable,
+            _ => failure,
+        };
         // What the last server said is worth more to the client than that it failed.
         let said = self
             .attempts

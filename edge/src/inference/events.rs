@@ -125,14 +125,7 @@ impl Inference {
                 Event::KeyDenied
             }
             None => {
-                let limit = "requests, which cannot be counted at the moment".to_owned();
-                let windows = tidegate_durable::bindings::key::KeyWindows::default();
-                self.key = KeyGate::Denied {
-                    limit,
-                    retry_after_ms: 1000,
-                    never_fits: false,
-                    windows,
-                };
+                self.key = KeyGate::Unreachable;
                 Event::KeyDenied
             }
         };

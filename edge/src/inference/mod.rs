@@ -93,6 +93,8 @@ enum KeyGate {
         never_fits: bool,
         windows: KeyWindows,
     },
+    /// Its object did not answer.
+    Unreachable,
 }
 
 /// A call that is out.
@@ -226,7 +228,12 @@ fn route(
     let slots: Vec<usize> = reached.iter().map(|reached| reached.server).collect();
 
     let policy = &routing.policy;
-    let class = Class::new(&peek.model, peek.stream, peek.prompt_tokens_estimate);
+    let class = Class::new(
+        &caller.org,
+        &peek.model,
+        peek.stream,
+        peek.prompt_tokens_estimate,
+    );
     let hedge_after = policy.hedge.then(|| {
         let (min, initial) = (span(policy.hedge_min_ms), span(policy.hedge_initial_ms));
         cx.shared.hedges.delay(&class, min, initial)

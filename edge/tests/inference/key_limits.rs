@@ -138,9 +138,12 @@ fn limits_that_cannot_be_asked_let_nobody_through() {
     let lines = rig.key_is_lost(id);
     assert_eq!(
         lines,
-        ["respond 429", "tell key: refund", "log", "flush 0", "done"],
+        ["respond 503", "tell key: refund", "log", "flush 0", "done"],
         "it may have been counted all the same"
     );
+    let talk = rig.talk(id);
+    assert_eq!(talk.error(), (503, "gateway_unavailable".to_owned()));
+    assert_eq!(talk.header("retry-after"), Some("1"));
 }
 
 #[test]
