@@ -99,6 +99,17 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// Takes back what was sent and is not known to have arrived: for an object that is no more, whose
+    /// facts nobody wants and whose rows nothing would wake it for, should its alarm get lost.
+    ///
+    /// # Errors
+    /// When the rows cannot be deleted.
+    pub fn recall(&mut self) -> Result<(), StoreError> {
+        self.sql.exec("DELETE FROM outbox", &[])?;
+        self.touched_outbox = true;
+        Ok(())
+    }
+
     /// Nudges another object once, without a row and without a repetition: for calls that carry no fact
     /// and come again by themselves (a minute's poke). Such a call through the outbox would cost two
     /// written rows, and would pile up while its receiver cannot answer.

@@ -76,8 +76,9 @@ impl Instance {
         Ok(machine)
     }
 
-    /// Whoever waits is sent away; what runs is let run, but nobody counts it any more. The number of the
-    /// last announcement stays: the fleet knows the earlier ones.
+    /// Whoever waits is sent away; what runs is let run, but nobody counts it any more, and what was not
+    /// told yet concerns nobody. The number of the last announcement stays: the fleet knows the earlier
+    /// ones.
     pub(super) fn remove(&mut self, cx: &mut Cx<'_>, generation: u64) -> Result<(), TurnError> {
         if generation <= self.stored.generation {
             return Ok(());
@@ -91,6 +92,7 @@ impl Instance {
         self.behind = WriteBehind::default();
         self.due.save = true;
         store::erase(cx)?;
+        cx.recall()?;
         self.send_away(cx, &DeniedWire::NotRegistered)?;
         self.resolve_checks(cx)
     }

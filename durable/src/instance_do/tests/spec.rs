@@ -156,6 +156,20 @@ fn a_removed_server_forgets_everything_and_answers_everybody() {
 }
 
 #[test]
+fn a_removed_server_tells_nobody_what_it_was() {
+    let mut rig = server();
+    eject(&mut rig);
+    assert_eq!(rig.count("outbox"), 1);
+    let turn = tell(&mut rig, &InstanceCommand::Remove { generation: 2 });
+    assert_eq!((turn.effects, turn.alarm_at_ms), (vec![], None));
+    assert_eq!(rig.count("outbox"), 0);
+    rig.evict();
+    rig.wait(secs(60));
+    let turn = rig.alarm();
+    assert_eq!((turn.effects, turn.alarm_at_ms), (vec![], None));
+}
+
+#[test]
 fn a_late_entry_does_not_bring_a_removed_server_back() {
     let mut rig = server();
     eject(&mut rig);
