@@ -10,6 +10,8 @@
 use tidegate_domain::time::{Span, Timestamp};
 
 use crate::bindings::ObjectName;
+use crate::json::without_values;
+pub use crate::json::{decode, encode};
 use crate::ports::{Entropy, Sql, StoreError, Value};
 use crate::turn::{Effect, EffectId, Outcome, Reply, Ticket, Turn};
 
@@ -42,6 +44,16 @@ pub enum TurnError {
         /// Why not.
         reason: String,
     },
+}
+
+impl TurnError {
+    /// The message is not one that this object, `object`, can read.
+    pub fn message(object: &ObjectName, error: &serde_json::Error) -> Self {
+        Self::Message {
+            object: object.to_string(),
+            reason: without_values(error),
+        }
+    }
 }
 
 /// What an object sees during a turn.
@@ -138,31 +150,6 @@ impl Cx<'_> {
         )?;
         Ok(!rows.is_empty())
     }
-}
-
-/// Serialises what is about to be stored or sent.
-///
-/// # Errors
-/// When the value cannot be written as JSON (a map with odd keys): a bug, reported rather than panicked.
-pub fn encode(record: &'static str, value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unreadable {
-        record,
-        reason: error.to_string(),
-    })
-}
-
-/// Reads back what was stored.
-///
-/// # Errors
-/// When the text is not such a record.
-pub fn decode<T: serde::de::DeserializeOwned>(
-    record: &'static str,
-    text: &str,
-) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
-        record,
-        reason: error.to_string(),
-    })
 }
 
 /// An object: a record, its rules and its messages.

@@ -22,6 +22,7 @@ pub mod driver;
 pub mod fleet_do;
 pub mod instance_do;
 pub mod journal_do;
+mod json;
 pub mod key_do;
 pub mod model_do;
 pub mod ports;

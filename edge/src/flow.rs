@@ -127,7 +127,12 @@ fn read_answer<T: serde::de::DeserializeOwned>(
     match outcome {
         CallOutcome::Answered(text) => serde_json::from_str(&text).map_err(|error| Unanswered {
             object,
-            reason: format!("its answer cannot be read: {error}"),
+            // Not in serde's words: they quote values, and reasons reach logs.
+            reason: format!(
+                "its answer cannot be read from line {} column {} on",
+                error.line(),
+                error.column()
+            ),
         }),
         CallOutcome::Failed(reason) => Err(Unanswered { object, reason }),
     }

@@ -72,7 +72,9 @@ impl ObjectHandle {
     /// # Errors
     /// When the turn must be rolled back, or the outcome cannot be read.
     pub fn done(&mut self, now_ms: f64, effect: f64, outcome: &str) -> Result<String, JsError> {
-        let outcome = serde_json::from_str(outcome)?;
+        // Not in serde's words: they quote values.
+        let outcome = serde_json::from_str(outcome)
+            .map_err(|_| JsError::new("the outcome of an effect cannot be read"))?;
         // Effects are numbered from 1 and rows far below 2^53.
         let effect = effect as u64;
         encoded(self.driver.done(&host(&self.sql, now_ms), effect, outcome))

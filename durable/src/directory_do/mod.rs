@@ -56,10 +56,8 @@ impl Object for Directory {
     }
 
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
-        let command = serde_json::from_str(message).map_err(|error| TurnError::Message {
-            object: cx.name.to_string(),
-            reason: error.to_string(),
-        })?;
+        let command =
+            serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
         let reply = match command {
             DirectoryCommand::Enroll { org } => {
                 self.enroll(cx, org)?;

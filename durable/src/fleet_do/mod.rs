@@ -81,10 +81,7 @@ impl Object for Fleet {
 
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
         let message: FleetMessage =
-            serde_json::from_str(message).map_err(|error| TurnError::Message {
-                object: cx.name.to_string(),
-                reason: error.to_string(),
-            })?;
+            serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
         self.actor = message.actor.unwrap_or_else(|| ADMIN.to_owned());
         let reply = self.answer(cx, message.command)?;
         self.settle(cx)?;

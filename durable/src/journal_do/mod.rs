@@ -48,17 +48,16 @@ impl Object for Journal {
     }
 
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
-        let misunderstood = |reason: String| TurnError::Message {
-            object: cx.name.to_string(),
-            reason,
-        };
         let command =
-            serde_json::from_str(message).map_err(|error| misunderstood(error.to_string()))?;
+            serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
         let reply = match command {
             JournalCommand::Append { event_id, entries } => {
                 if self.expires.is_none() {
                     let reason = "a journal's name ends with a day such as 2026-11-21";
-                    return Err(misunderstood(reason.to_owned()));
+                    return Err(TurnError::Message {
+                        object: cx.name.to_string(),
+                        reason: reason.to_owned(),
+                    });
                 }
                 self.append(cx, &event_id, &entries)?;
                 encode("done", &Done {})?
