@@ -50,7 +50,7 @@ async function startGateway(port, secrets) {
     "--persist-to", join(STATE, "wrangler"), "--env-file", envFile, "--test-scheduled", "--log-level", "log", "--show-interactive-dev-session=false",
   ], { log, env: { WRANGLER_SEND_METRICS: "false", NO_COLOR: "1" } });
   const url = `http://127.0.0.1:${port}`;
-  await untilAnswering(`${url}/v1/models`, gateway, { seconds: 60 });
+  await untilAnswering(`${url}/v1/models`, gateway, { seconds: 180 });
   return { gateway, url };
 }
 

@@ -70,11 +70,13 @@ export function settings(env = process.env) {
     stateDir,
     networks: allowedNetworks(env),
     loopback: flag(env, "ALLOW_LOOPBACK"),
+    allowHosts: env.ALLOW_HOSTS ?? "",
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
     secrets: {
       ADMIN_KEY: keptSecret(stateDir, env, "ADMIN_KEY", notes),
       TIDEGATE_SECRET: keptSecret(stateDir, env, "TIDEGATE_SECRET", notes),
+      ...(env.TIDEGATE_SECRET_PREVIOUS ? { TIDEGATE_SECRET_PREVIOUS: env.TIDEGATE_SECRET_PREVIOUS } : {}),
     },
     notes,
   };
@@ -83,7 +85,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, faults, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, allowHosts, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -91,6 +93,7 @@ function configuration({ host, port, stateDir, networks, loopback, faults, secre
   const bindings = [
     ...Object.keys(secrets).map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
+    `(name = "ALLOW_HOSTS", text = ${text(allowHosts)})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),

@@ -6,6 +6,15 @@
 //!
 //! In scope: parse → ask → render. Out of scope: decisions about servers and requests, which live in
 //! `tidegate-domain` and behind the objects.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod effect;
 pub mod gateway;
