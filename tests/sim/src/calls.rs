@@ -130,6 +130,7 @@ impl World {
                     .isolates
                     .get(isolate)
                     .is_some_and(|isolate| isolate.life == life);
+                self.oracle.told_in_vain |= said.is_err() && !again;
                 if said.is_err() && again && alive {
                     self.oracle.told_again();
                     let caller = Caller::Tell {

@@ -55,9 +55,7 @@ impl World {
                 .and_then(|row| row.first())
                 .and_then(Value::as_integer)
                 .unwrap_or(0);
-            // Nobody asks after a server that is gone.
-            let is_gone = object.mirror.as_ref().is_some_and(|seen| !seen.registered);
-            if pending > 0 && !is_gone {
+            if pending > 0 {
                 open.push(format!("{pending} undelivered facts at {name}"));
             }
         }

@@ -7,6 +7,8 @@ use tidegate_durable::turn::Reply;
 
 use crate::clients::Phase;
 use crate::object::{Ran, Run};
+use crate::operator::ORG;
+use crate::oracle::Renewed;
 use crate::seen::Seen;
 use crate::situations::Situation;
 use crate::upstreams::Upstream;
@@ -18,6 +20,8 @@ const LEASE_MS: i64 = 60_000;
 const SLACK_MS: i64 = 25_000;
 /// Leases are written behind by at most a second; twice that with the wait for the disk.
 const BEHIND_MS: i64 = 2_000;
+/// A renewal is written when its row lags by more than this: every second one.
+const ROW_LAG_MS: i64 = 30_000;
 const PANIC_EVERY_MS: i64 = 1_000;
 
 impl World {
@@ -45,8 +49,8 @@ impl World {
             self.met(Situation::ProbeLost);
         }
         let behind = BEHIND_MS + self.scenario.faults.disk_ms;
-        for times in self.oracle.known(id).renewed.values_mut() {
-            times.retain(|at| evicted_at - *at > behind);
+        for renewed in self.oracle.known(id).renewed.values_mut() {
+            renewed.reload(evicted_at - behind, ROW_LAG_MS);
         }
         for request in mirror
             .leases
@@ -190,6 +194,9 @@ impl World {
                 .values()
                 .any(|upstream| upstream.instance == id && upstream.request == *request);
             if !runs {
+                if after.leases_expired > before.leases_expired && lease.expires_at <= ran.now {
+                    self.check_given_back(id, request, lease);
+                }
                 continue;
             }
             let (now, jumps) = (self.now, self.oracle.jumps_ms);
@@ -199,8 +206,7 @@ impl World {
                 let last = known
                     .renewed
                     .get(request)
-                    .and_then(|times| times.last().copied())
-                    .unwrap_or(now - LEASE_MS);
+                    .map_or(now - LEASE_MS, Renewed::last);
                 if now - last + jumps < LEASE_MS - 1_000 {
                     let words = format!(
                         "{id} let {request} run out {} ms after its renewal",
@@ -223,6 +229,34 @@ impl World {
                 let words = format!("{id} took {request}'s lease although it runs: {message}");
                 self.violate("a request that runs keeps its lease", words);
             }
+        }
+    }
+
+    /// A lease that ran out after its request had ended should have been given back, unless something was
+    /// lost that nobody repeats.
+    fn check_given_back(&mut self, id: &str, request: &str, lease: &Lease) {
+        let client = self
+            .oracle
+            .requests
+            .get(request)
+            .and_then(|client| self.clients.get(*client));
+        let Some(client) = client.filter(|client| client.ended_at.is_some()) else {
+            return;
+        };
+        let lives = self
+            .isolates
+            .get(client.at.isolate)
+            .is_some_and(|isolate| isolate.life == client.at.life);
+        let object = self.objects.get(&ObjectName::instance(ORG, id));
+        let is_whole = object.is_some_and(|object| {
+            let granted_at = lease.granted_at.as_ms() - object.skew_ms;
+            object.evicted_at.is_none_or(|at| at < granted_at)
+        });
+        // A message that takes longer than its caller waits may be overtaken by what takes it back.
+        let in_order = self.scenario.faults.message_late == 0 && self.oracle.jumps_ms == 0;
+        if lives && is_whole && in_order && !self.oracle.told_in_vain {
+            let words = format!("{id} was never told that {request} had ended");
+            self.violate("§7.4 a lease is given back", words);
         }
     }
 

@@ -10,6 +10,7 @@ use tidegate_durable::turn::{Effect, Reply};
 
 use crate::checks::new_leases;
 use crate::object::{Ran, Run};
+use crate::oracle::Renewed;
 use crate::world::World;
 
 const MINUTE_MS: i64 = 60_000;
@@ -45,7 +46,13 @@ impl World {
                     at: now,
                 },
             );
-            known.renewed.insert(request.clone(), vec![now]);
+            known.renewed.insert(
+                request.clone(),
+                Renewed {
+                    heard: Vec::new(),
+                    stored: now,
+                },
+            );
             known.excused.remove(request);
             if lease.asked_as == AskKind::First {
                 known.firsts.push(now);
@@ -61,7 +68,7 @@ impl World {
                 .filter(|request| after.leases.contains_key(request))
             {
                 known.excused.remove(&request);
-                known.renewed.entry(request).or_default().push(now);
+                known.renewed.entry(request).or_default().heard.push(now);
             }
         }
         for effect in &ran.turn.effects {

@@ -20,6 +20,32 @@ pub struct Grant {
     pub at: i64,
 }
 
+/// When a lease was prolonged, in true time.
+#[derive(Clone, Debug, Default)]
+pub struct Renewed {
+    /// In memory, oldest first.
+    pub heard: Vec<i64>,
+    /// As the stored row says at least.
+    pub stored: i64,
+}
+
+impl Renewed {
+    /// The last that counts.
+    pub fn last(&self) -> i64 {
+        self.heard
+            .last()
+            .copied()
+            .unwrap_or(self.stored)
+            .max(self.stored)
+    }
+
+    /// Memory went: what was heard after `written` is lost, and the row may lag by `lag`.
+    pub fn reload(&mut self, written: i64, lag: i64) {
+        let last = self.heard.drain(..).rfind(|at| *at <= written);
+        self.stored = self.stored.max(last.map_or(self.stored, |last| last - lag));
+    }
+}
+
 /// What is known of an instance.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -27,8 +53,8 @@ pub struct Known {
     pub grants: BTreeMap<String, Grant>,
     /// Requests whose lease ended although they run, for a reason that is allowed.
     pub excused: BTreeSet<String>,
-    /// When leases were granted and prolonged, in true time, unless an eviction took that back.
-    pub renewed: BTreeMap<String, Vec<i64>>,
+    /// Until when leases last at least.
+    pub renewed: BTreeMap<String, Renewed>,
     /// Attempts that arrived in this life of the object: when, and whether as a retry or hedge.
     pub arrivals: Vec<(i64, bool)>,
     /// First attempts that were granted in this life of the object.
@@ -77,6 +103,8 @@ pub struct Oracle {
     pub draining: BTreeSet<String>,
     /// How far clocks have jumped, in all.
     pub jumps_ms: i64,
+    /// A message to an object was given up.
+    pub told_in_vain: bool,
     /// Messages that were told twice: a settled lease may be settled again.
     pub told_twice: u64,
     delivered: BTreeSet<(ObjectName, EffectId)>,
