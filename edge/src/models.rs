@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use tidegate_domain::time::Timestamp;
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetCommand, SnapshotAnswer};
 use tidegate_wire_openai::ErrorCode;
@@ -23,9 +24,9 @@ pub fn route(cx: &mut Cx<'_>, id: Option<&str>) -> Step {
     let id = id.map(percent_decode);
     auth::client(cx, &[Scope::Inference, Scope::Read], move |cx, caller| {
         let org = caller.org.clone();
-        with_routing(cx, &org, move |_, routing| match id {
-            None => list(&caller, &routing),
-            Some(id) => single(&caller, &routing, &id),
+        with_routing(cx, &org, move |cx, routing| match id {
+            None => list(&caller, &routing, cx.now),
+            Some(id) => single(&caller, &routing, &id, cx.now),
         })
     })
 }
@@ -81,7 +82,7 @@ pub fn is_allowed(caller: &Caller, model: &str) -> bool {
     caller.key.models.is_empty() || caller.key.models.iter().any(|allowed| allowed == model)
 }
 
-fn list(caller: &Caller, routing: &Routing) -> Step {
+fn list(caller: &Caller, routing: &Routing, now: Timestamp) -> Step {
     let names: BTreeSet<&str> = routing
         .by_model
         .keys()
@@ -91,7 +92,7 @@ fn list(caller: &Caller, routing: &Routing) -> Step {
     let models: Vec<serde_json::Value> = names
         .into_iter()
         .filter(|name| is_allowed(caller, name))
-        .map(|name| describe(routing, name))
+        .map(|name| describe(routing, name, now))
         .collect();
     Step::Respond(Response::json(
         200,
@@ -99,12 +100,12 @@ fn list(caller: &Caller, routing: &Routing) -> Step {
     ))
 }
 
-fn single(caller: &Caller, routing: &Routing, id: &str) -> Step {
+fn single(caller: &Caller, routing: &Routing, id: &str, now: Timestamp) -> Step {
     let exists = routing.by_model.contains_key(id) || routing.routes.contains_key(id);
     if !exists || !is_allowed(caller, id) {
         return unknown_model(id).into();
     }
-    Step::Respond(Response::json(200, &describe(routing, id)))
+    Step::Respond(Response::json(200, &describe(routing, id, now)))
 }
 
 /// The refusal for a model that does not exist or that this key may not see: the same words for both, so
@@ -117,13 +118,13 @@ pub fn unknown_model(id: &str) -> ApiError {
     .param("model")
 }
 
-fn describe(routing: &Routing, name: &str) -> serde_json::Value {
+fn describe(routing: &Routing, name: &str, now: Timestamp) -> serde_json::Value {
     let servers: Vec<usize> = crate::inference::resolve::all_servers(routing, name);
     let of = |index: &usize| routing.servers.get(*index);
     let healthy = servers
         .iter()
         .filter_map(of)
-        .filter(|server| server.is_healthy())
+        .filter(|server| server.is_healthy(now))
         .count();
     let created_ms = servers
         .iter()

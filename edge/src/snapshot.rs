@@ -62,8 +62,8 @@ impl Server {
     }
 
     /// Whether it takes part in the count of healthy servers.
-    pub fn is_healthy(&self) -> bool {
-        self.is_usable() && self.entry.status.state == ServerState::Healthy
+    pub fn is_healthy(&self, now: Timestamp) -> bool {
+        self.is_usable() && self.entry.status.state_at(now.as_ms()) == ServerState::Healthy
     }
 }
 

@@ -118,6 +118,36 @@ pub struct ServerStatus {
     pub totals: super::instance::TotalsView,
 }
 
+impl ServerStatus {
+    /// The state at a moment, in milliseconds since 1970. A pause ends with time alone, and nobody
+    /// announces that: the server's object admits from then on. An ejection is over when its probe has
+    /// succeeded, which is announced.
+    pub fn state_at(&self, now_ms: i64) -> ServerState {
+        match self.state {
+            ServerState::CoolingDown if self.until_ms.is_some_and(|until| until <= now_ms) => {
+                ServerState::Healthy
+            }
+            state => state,
+        }
+    }
+
+    /// The whole status at a moment, as people should see it.
+    #[must_use]
+    pub fn at(self, now_ms: i64) -> Self {
+        let state = self.state_at(now_ms);
+        if state == self.state {
+            return self;
+        }
+        Self {
+            state,
+            reason: String::new(),
+            since_ms: self.until_ms.unwrap_or(self.since_ms),
+            until_ms: None,
+            ..self
+        }
+    }
+}
+
 /// A server's state as placement sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,4 +180,42 @@ pub struct ServerView {
     pub created_at_ms: i64,
     /// Changed when.
     pub updated_at_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: ServerState, until_ms: Option<i64>) -> ServerStatus {
+        ServerStatus {
+            state,
+            reason: "why".to_owned(),
+            since_ms: 100,
+            until_ms,
+            ..ServerStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_pause_is_over_at_its_end_and_the_server_in_service_since_then() {
+        let pause = status(ServerState::CoolingDown, Some(200));
+        assert_eq!(pause.clone().at(199), pause);
+        let over = ServerStatus {
+            since_ms: 200,
+            ..ServerStatus::default()
+        };
+        assert_eq!(pause.at(200), over);
+    }
+
+    #[test]
+    fn nothing_but_a_pause_ends_by_the_clock() {
+        for out in [
+            status(ServerState::CoolingDown, None),
+            status(ServerState::Ejected, Some(200)),
+            status(ServerState::Unhealthy, Some(200)),
+            status(ServerState::Draining, Some(200)),
+        ] {
+            assert_eq!(out.clone().at(i64::MAX), out);
+        }
+    }
 }

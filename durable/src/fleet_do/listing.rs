@@ -6,12 +6,18 @@
 use core::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use tidegate_domain::time::Timestamp;
+
 use crate::bindings::fleet::{FleetAnswer, ServerQuery, ServerState};
 use crate::records::fleet::ServerRecord;
 
 const MAX_PAGE: u32 = 200;
 
-pub(super) fn page(servers: &BTreeMap<String, ServerRecord>, query: &ServerQuery) -> FleetAnswer {
+pub(super) fn page(
+    servers: &BTreeMap<String, ServerRecord>,
+    query: &ServerQuery,
+    now: Timestamp,
+) -> FleetAnswer {
     if query.limit == 0 || query.limit > MAX_PAGE {
         return FleetAnswer::Invalid {
             param: "limit".to_owned(),
@@ -32,11 +38,11 @@ pub(super) fn page(servers: &BTreeMap<String, ServerRecord>, query: &ServerQuery
     };
     let mut matches: Vec<&ServerRecord> = servers
         .values()
-        .filter(|server| is_match(server, query))
+        .filter(|server| is_match(server, query, now))
         .collect();
     // The map is in the order of ids and the sort is stable.
     matches.sort_by(|left, right| {
-        let ordering = order(left, right);
+        let ordering = order(left, right, now);
         if is_reversed {
             ordering.reverse()
         } else {
@@ -51,38 +57,38 @@ pub(super) fn page(servers: &BTreeMap<String, ServerRecord>, query: &ServerQuery
             .into_iter()
             .skip(skip)
             .take(take)
-            .map(ServerRecord::view)
+            .map(|server| server.view(now))
             .collect(),
     }
 }
 
-fn is_match(server: &ServerRecord, query: &ServerQuery) -> bool {
+fn is_match(server: &ServerRecord, query: &ServerQuery, now: Timestamp) -> bool {
     let is_model = |model: &String| *model == server.entry.model_name;
-    let is_state = |state: &ServerState| *state == server.status().state;
+    let is_state = |state: &ServerState| *state == server.status().state_at(now.as_ms());
     query.model.as_ref().is_none_or(is_model)
         && (query.owner.is_none() || query.owner == server.entry.owner)
         && query.state.as_ref().is_none_or(is_state)
 }
 
-type Order = fn(&ServerRecord, &ServerRecord) -> Ordering;
+type Order = fn(&ServerRecord, &ServerRecord, Timestamp) -> Ordering;
 
 fn order_by(field: &str) -> Option<Order> {
     Some(match field {
-        "created_at" => |left, right| left.created_at_ms.cmp(&right.created_at_ms),
-        "model" => |left, right| left.entry.model_name.cmp(&right.entry.model_name),
-        "price" => |left, right| {
+        "created_at" => |left, right, _| left.created_at_ms.cmp(&right.created_at_ms),
+        "model" => |left, right, _| left.entry.model_name.cmp(&right.entry.model_name),
+        "price" => |left, right, _| {
             let price = |server: &ServerRecord| server.entry.price_microusd_per_hour;
             price(left).cmp(&price(right))
         },
-        "priority" => |left, right| left.entry.priority.cmp(&right.entry.priority),
-        "state" => |left, right| rank(left).cmp(&rank(right)),
+        "priority" => |left, right, _| left.entry.priority.cmp(&right.entry.priority),
+        "state" => |left, right, now| rank(left, now).cmp(&rank(right, now)),
         _ => return None,
     })
 }
 
 /// Serving first, then the more hopeful before the less.
-fn rank(server: &ServerRecord) -> u8 {
-    match server.status().state {
+fn rank(server: &ServerRecord, now: Timestamp) -> u8 {
+    match server.status().state_at(now.as_ms()) {
         ServerState::Healthy => 0,
         ServerState::CoolingDown => 1,
         ServerState::Draining => 2,

@@ -3,6 +3,8 @@
 //! Invariant: no two servers of an organisation have the same model and URL, and an instance is told of
 //! each change of its entry exactly as often as the outbox needs: `generation` makes repeats harmless.
 
+use tidegate_domain::time::Timestamp;
+
 use super::{Fleet, audit, checks};
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{
@@ -18,10 +20,10 @@ use crate::records::fleet::{ServerRecord, count_keys};
 const MAX_SERVERS: usize = 5_000;
 
 impl Fleet {
-    pub(super) fn server(&self, id: &str) -> FleetAnswer {
+    pub(super) fn server(&self, id: &str, now: Timestamp) -> FleetAnswer {
         self.servers
             .get(id)
-            .map_or(FleetAnswer::NotFound, |server| self.shown(server))
+            .map_or(FleetAnswer::NotFound, |server| self.shown(server, now))
     }
 
     pub(super) fn register(
@@ -44,7 +46,7 @@ impl Fleet {
         if let Some(existing) = self.twin(&entry) {
             // The same id again is the same registration, whose answer was lost.
             return Ok(if existing.id == id {
-                self.shown(existing)
+                self.shown(existing, cx.now)
             } else {
                 FleetAnswer::Duplicate {
                     existing: existing.id.clone(),
@@ -83,7 +85,7 @@ impl Fleet {
         let reason = format!("{} at {}", entry.model_name, entry.endpoint_url);
         self.note(cx, "server.registered", &id, reason);
         self.bump();
-        let answer = self.shown(&server);
+        let answer = self.shown(&server, cx.now);
         self.servers.insert(id, server);
         Ok(answer)
     }
@@ -99,7 +101,7 @@ impl Fleet {
         };
         let entry = changed(&server.entry, change);
         if entry == server.entry {
-            return Ok(self.shown(server));
+            return Ok(self.shown(server, cx.now));
         }
         if let Err(refused) = checks::entry(&entry) {
             return Ok(refused.into());
@@ -120,7 +122,7 @@ impl Fleet {
         self.configure(cx, &server, None)?;
         self.note(cx, "server.updated", id, reason);
         self.bump();
-        let answer = self.shown(&server);
+        let answer = self.shown(&server, cx.now);
         self.servers.insert(id.to_owned(), server);
         Ok(answer)
     }
@@ -158,7 +160,7 @@ impl Fleet {
             return Ok(FleetAnswer::NotFound);
         };
         if server.draining_since_ms.is_some() == draining {
-            return Ok(self.shown(server));
+            return Ok(self.shown(server, cx.now));
         }
         let now = cx.now.as_ms();
         let mut server = server.clone();
@@ -179,7 +181,7 @@ impl Fleet {
         self.tell(cx, id, &command)?;
         self.note(cx, action, id, String::new());
         self.bump();
-        let answer = self.shown(&server);
+        let answer = self.shown(&server, cx.now);
         self.servers.insert(id.to_owned(), server);
         Ok(answer)
     }
@@ -194,7 +196,8 @@ impl Fleet {
         let mut models = std::collections::BTreeSet::new();
         for server in self.servers.values() {
             models.insert(server.entry.model_name.as_str());
-            stats.healthy += u32::from(server.status().state == ServerState::Healthy);
+            stats.healthy +=
+                u32::from(server.status().state_at(cx.now.as_ms()) == ServerState::Healthy);
             add(&mut stats.totals, &server.announced.totals);
         }
         stats.models = count(models.len());
@@ -231,9 +234,9 @@ impl Fleet {
         })
     }
 
-    fn shown(&self, server: &ServerRecord) -> FleetAnswer {
+    fn shown(&self, server: &ServerRecord, now: Timestamp) -> FleetAnswer {
         FleetAnswer::Server {
-            server: Box::new(server.view()),
+            server: Box::new(server.view(now)),
             spec: server.spec(),
             policy: self.policy.clone(),
         }

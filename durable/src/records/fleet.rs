@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_domain::time::Timestamp;
+
 use crate::bindings::fleet::{
     KeyRecord, ReliabilityPolicy, Route, ServerEntry, ServerState, ServerStatus, ServerView,
     SnapshotServer,
@@ -116,7 +118,7 @@ impl ServerRecord {
         Ok(())
     }
 
-    /// The state that others see: being emptied on request hides whatever the instance announced, so
+    /// The state that others see, as it was announced: being emptied on request hides whatever the instance announced, so
     /// that an announcement made before the instance knew does not bring the traffic back.
     pub fn status(&self) -> ServerStatus {
         match self.draining_since_ms {
@@ -140,8 +142,8 @@ impl ServerRecord {
         }
     }
 
-    /// As lists show it, without the sealed key.
-    pub fn view(&self) -> ServerView {
+    /// As lists show it at this moment, without the sealed key.
+    pub fn view(&self, now: Timestamp) -> ServerView {
         ServerView {
             id: self.id.clone(),
             has_api_key: self.entry.sealed_api_key.is_some(),
@@ -149,7 +151,7 @@ impl ServerRecord {
                 sealed_api_key: None,
                 ..self.entry.clone()
             },
-            status: self.status(),
+            status: self.status().at(now.as_ms()),
             created_at_ms: self.created_at_ms,
             updated_at_ms: self.updated_at_ms,
         }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidegate_durable::bindings::ObjectKind;
+use tidegate_durable::bindings::fleet::ServerState;
 use tidegate_edge::effect::CallOutcome;
 use tidegate_edge::request::Head;
 use tidegate_vault::{ApiKey, Installation, KeyId, Organisation};
@@ -275,6 +276,23 @@ fn only_post_is_answered_and_other_paths_are_not_there() {
     }
     let head = rig.head("/v1/unheard/of");
     assert_eq!(refused(&mut rig, head), (404, "not_found".to_owned()));
+}
+
+#[test]
+fn a_server_whose_pause_is_over_counts_as_healthy() {
+    let mut rig = Rig::new(&["a", "b"]);
+    rig.record().scopes = vec!["read".to_owned()];
+    let until = rig.now.as_ms() + 1_000;
+    let status = &mut rig.snapshot.servers[0].status;
+    status.state = ServerState::CoolingDown;
+    status.until_ms = Some(until);
+    for (wait, healthy) in [(999, 1), (1, 2)] {
+        rig.pass(wait);
+        let mut head = rig.head("/v1/models/m");
+        head.method = "GET".to_owned();
+        let (id, _) = rig.arrive(head);
+        assert_eq!(rig.talk(id).json()["tidegate"]["healthy_servers"], healthy);
+    }
 }
 
 #[test]

@@ -79,6 +79,38 @@ fn servers_are_listed_in_each_order_with_ties_by_id() {
 }
 
 #[test]
+fn a_pause_that_is_over_is_shown_no_more() {
+    let mut rig = rig();
+    let until = rig.now + Span::from_secs(7);
+    let pause = ServerStatus {
+        until_ms: Some(until.as_ms()),
+        ..status(ServerState::CoolingDown, "the server asked for a pause")
+    };
+    settle(&mut rig, &announce("d", 1, pause));
+    let paused = |rig: &mut Rig<Fleet>| {
+        let query = ServerQuery {
+            state: Some(ServerState::CoolingDown),
+            ..query()
+        };
+        let FleetAnswer::Stats { stats } = ask(rig, &FleetCommand::Stats) else {
+            panic!("no stats");
+        };
+        let last = page(rig, sorted("state")).0.pop();
+        (page(rig, query).0, stats.healthy, last)
+    };
+    rig.wait(Span::from_ms(6_999));
+    assert_eq!(paused(&mut rig), ("d".to_owned(), 3, Some('d')));
+    rig.wait(Span::from_ms(1));
+    assert_eq!(paused(&mut rig), (String::new(), 4, Some('d')));
+    let get = FleetCommand::Server { id: "d".to_owned() };
+    let FleetAnswer::Server { server, .. } = ask(&mut rig, &get) else {
+        panic!("no server");
+    };
+    assert_eq!(server.status.reason, "");
+    assert_eq!(server.status.since_ms, until.as_ms());
+}
+
+#[test]
 fn servers_are_filtered_before_they_are_counted() {
     let mut rig = rig();
     settle(
