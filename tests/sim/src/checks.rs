@@ -243,6 +243,9 @@ impl World {
         let Some(client) = client.filter(|client| client.ended_at.is_some()) else {
             return;
         };
+        // One that was never used may have been granted after it was taken back.
+        let mut used = client.past.values();
+        let was_used = used.any(|upstream| upstream.instance == id && upstream.request == request);
         let lives = self
             .isolates
             .get(client.at.isolate)
@@ -254,7 +257,7 @@ impl World {
         });
         // A message that takes longer than its caller waits may be overtaken by what takes it back.
         let in_order = self.scenario.faults.message_late == 0 && self.oracle.jumps_ms == 0;
-        if lives && is_whole && in_order && !self.oracle.told_in_vain {
+        if lives && was_used && is_whole && in_order && !self.oracle.told_in_vain {
             let words = format!("{id} was never told that {request} had ended");
             self.violate("§7.4 a lease is given back", words);
         }

@@ -67,6 +67,12 @@ impl World {
                 .into_iter()
                 .filter(|request| after.leases.contains_key(request))
             {
+                // One that had run out has a slot, and a row, anew.
+                if !before.leases.contains_key(&request)
+                    && let Some(grant) = known.grants.get_mut(&request)
+                {
+                    grant.at = now;
+                }
                 known.excused.remove(&request);
                 known.renewed.entry(request).or_default().heard.push(now);
             }
