@@ -19,6 +19,9 @@ impl Instance {
         if self.queue.position(&ask.request).is_some() {
             return Ok(Admission::AlreadyQueued);
         }
+        if self.withdrawn.holds(now, &ask.request) {
+            return Err(Denied::Cancelled);
+        }
         let pass = self.gate(now, ask.mode == AskMode::Panic)?;
         if now + ask.least_service > ask.deadline {
             return Err(Denied::DeadlineTooShort {

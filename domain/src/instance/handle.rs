@@ -129,6 +129,9 @@ impl Instance {
             self.turn_away(waiter, Denied::Cancelled, effects);
             return;
         }
+        if self.leases.get(&request).is_none() {
+            self.withdrawn.note(now, request.clone());
+        }
         let never_sent = Settled {
             request,
             outcome: Outcome::Cancelled,

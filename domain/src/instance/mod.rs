@@ -29,6 +29,7 @@ mod retry_budget;
 #[cfg(test)]
 mod tests;
 mod why_out;
+mod withdrawn;
 
 pub use self::ask::{Admission, Ask, AskKind, AskMode, GrantKind, Load};
 use self::cooldown::Cooldown;
@@ -66,6 +67,8 @@ pub struct Instance {
     retry_budget: RetryBudget,
     figures: Figures,
     demand: Demand,
+    /// Cancels that came before their asks.
+    withdrawn: withdrawn::Withdrawn,
     /// The record as the host has it, to tell when it must be written again.
     stored: InstanceRecord,
     /// Openings after the last event, to tell when one came free.
@@ -126,6 +129,7 @@ impl Instance {
             retry_budget: RetryBudget::new(policy.retry_budget),
             figures: Figures::default(),
             demand: Demand::default(),
+            withdrawn: withdrawn::Withdrawn::default(),
             stored: record,
             openings: 0,
         };

@@ -153,6 +153,19 @@ fn a_cancelled_request_leaves_the_queue_or_frees_its_slot() {
 }
 
 #[test]
+fn an_ask_that_its_cancel_overtook_takes_no_slot() {
+    let mut world = World::new(1, 4);
+    assert_eq!(world.handle(Event::Cancelled(id("a"))), []);
+    assert_eq!(world.normal("a"), [denied("a", Denied::Cancelled)]);
+    assert_eq!(world.load(0, 0).running, 0);
+    let granted = world.normal("b");
+    assert_eq!(
+        granted,
+        world.granted("b", GrantKind::Normal, world.load(1, 0))
+    );
+}
+
+#[test]
 fn a_lease_that_is_not_renewed_frees_its_slot_to_who_waits_not_to_a_newcomer() {
     let mut world = World::new(1, 4);
     world.normal("a");
