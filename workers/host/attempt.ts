@@ -18,8 +18,10 @@ export interface Listener {
 const WIND_DOWN_MS = 1000;
 
 export class Attempt {
-  /** Whether the server is waited for, rather than the client. */
-  reading = true;
+  /** The client is waited for, rather than the server. */
+  #isPaused = false;
+  /** The same, now or at any time since somebody asked. */
+  #wasPaused = false;
   readonly #abort = new AbortController();
   #windingDown: ReturnType<typeof setTimeout> | null = null;
   readonly #effect: FetchEffect;
@@ -28,6 +30,14 @@ export class Attempt {
   constructor(effect: FetchEffect, listener: Listener) {
     this.#effect = effect;
     this.#listener = listener;
+  }
+
+  /** Whether the server was waited for ever since this was last asked. One that was not read from for a
+   * while needs a moment before it speaks again, and is not to be called silent for that. */
+  hasKeptReading(): boolean {
+    const kept = !this.#wasPaused;
+    this.#wasPaused = this.#isPaused;
+    return kept;
   }
 
   /** Breaks the connection off. The listener hears nothing more. */
@@ -71,9 +81,9 @@ export class Attempt {
       this.#listener.chunk(attempt, value);
       const room = this.#listener.room();
       if (room !== undefined) {
-        this.reading = false;
+        this.#isPaused = this.#wasPaused = true;
         await room;
-        this.reading = true;
+        this.#isPaused = false;
       }
       if (signal.aborted) return;
     }

@@ -1,8 +1,14 @@
-// Reading bodies with a limit: whatever is longer is not read to its end.
+// Reading bodies with a limit: whatever is longer is not kept.
 
 type Body = ReadableStream<Uint8Array> | null;
 
-/** The body of a request or an answer, or `undefined` when it is longer than `limit`. */
+/** What a client may still send of a body that nobody wants, and for how long: several times the longest
+ * body that is taken, and more time than that needs on any line worth the name. */
+const DISCARD_BYTES = 64 * 1024 * 1024;
+const DISCARD_MS = 5000;
+
+/** The body of a request or an answer, or `undefined` when it is longer than `limit`: then what was not
+ * read is left to the caller. */
 export async function readWhole(message: Request | Response, limit: number): Promise<Uint8Array | undefined> {
   const declared = message.headers.get("content-length");
   // Compressed, an answer grows beyond what it declared while it is read.
@@ -17,7 +23,31 @@ export async function readWhole(message: Request | Response, limit: number): Pro
 
 /** The first bytes of a body, at most `limit`. */
 export async function readHead(body: Body, limit: number): Promise<Uint8Array> {
-  return (await read(body, limit)).bytes;
+  const { bytes, more } = await read(body, limit);
+  if (more) void body?.cancel().catch(() => undefined);
+  return bytes;
+}
+
+/** Reads on for nothing. A connection that is closed while its client writes is reset, and most clients
+ * then report that and try again, instead of reading the answer. It has to be done before the answer:
+ * behind it the platform lets nobody read. Never rejects. */
+export async function discard(body: Body): Promise<void> {
+  if (body === null || body.locked) return;
+  const reader = body.getReader();
+  const end = () => void reader.cancel().catch(() => undefined);
+  const late = setTimeout(end, DISCARD_MS);
+  try {
+    for (let left = DISCARD_BYTES; left > 0; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      left -= value.length;
+    }
+    end();
+  } catch {
+    // The client has left.
+  } finally {
+    clearTimeout(late);
+  }
 }
 
 async function read(body: Body, limit: number): Promise<{ bytes: Uint8Array; more: boolean }> {
@@ -30,7 +60,7 @@ async function read(body: Body, limit: number): Promise<{ bytes: Uint8Array; mor
     if (done) return { bytes: joined(pieces, length), more: false };
     if (length + value.length > limit) {
       pieces.push(value.subarray(0, limit - length));
-      void reader.cancel().catch(() => undefined);
+      reader.releaseLock();
       return { bytes: joined(pieces, limit), more: true };
     }
     pieces.push(value);

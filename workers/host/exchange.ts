@@ -7,7 +7,7 @@ import type { EdgeHandle, End } from "tidegate-wasm";
 import { Answer } from "./answer";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
-import { readWhole } from "./bodies";
+import { discard, readWhole } from "./bodies";
 import { stub } from "./calls";
 import { Deadlines } from "./deadlines";
 import { type AskEffect, type EdgeEffect, type FetchEffect, unknown } from "./effects";
@@ -32,6 +32,8 @@ export class Exchange implements Listener {
   readonly #deadlines = new Deadlines();
   readonly #attempts = new Map<number, Attempt>();
   #body: Uint8Array = new Uint8Array();
+  /** The request's body, to its end. */
+  #isRead = false;
   #whole: Uint8Array = new Uint8Array();
   #gone = false;
   #over = false;
@@ -46,7 +48,7 @@ export class Exchange implements Listener {
   }
 
   /** Never rejects. */
-  run(): Promise<Response> {
+  async run(): Promise<Response> {
     const { method, url, headers } = this.#request;
     const { pathname, search } = new URL(url);
     try {
@@ -59,7 +61,9 @@ export class Exchange implements Listener {
       this.#fail(error);
     }
     this.#mustGoOn();
-    return this.#answer.response;
+    const response = await this.#answer.response;
+    if (!this.#isRead) await discard(this.#request.body);
+    return response;
   }
 
   // What came of it.
@@ -96,7 +100,8 @@ export class Exchange implements Listener {
 
   #wake(): void {
     // Before the answer has begun nobody but servers can be waited for.
-    const reading = !this.#answer.streams || [...this.#attempts.values()].some((attempt) => attempt.reading);
+    const kept = [...this.#attempts.values()].filter((attempt) => attempt.hasKeptReading());
+    const reading = !this.#answer.streams || kept.length > 0;
     this.#hear((edge, id, now) => edge.wake(id, now, reading));
   }
 
@@ -195,6 +200,7 @@ export class Exchange implements Listener {
     try {
       const body = await readWhole(this.#request, limit);
       this.#body = body ?? this.#body;
+      this.#isRead = body !== undefined;
       return (edge, id, now) => edge.body(id, now, body);
     } catch (error) {
       this.#fail(error, refusal(400, "The request's body broke off before its end."));
