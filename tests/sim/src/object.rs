@@ -121,7 +121,9 @@ pub struct Object {
     pub batch: u64,
     /// Settings of the alarm so far.
     pub alarms: u64,
-    /// When it was last evicted (true time).
+    /// Whether a turn has ended well since it was last evicted.
+    pub has_lived: bool,
+    /// When it was last evicted after that (true time).
     pub evicted_at: Option<i64>,
     /// What was last seen of an instance, and when (true time).
     pub mirror: Option<Seen>,
@@ -157,6 +159,7 @@ impl Object {
             held: Vec::new(),
             batch: 0,
             alarms: 0,
+            has_lived: false,
             evicted_at: None,
             mirror: None,
             driver: None,
@@ -202,6 +205,7 @@ impl Object {
             Ok((driver, before, turn)) => {
                 let after = driver.seen();
                 self.driver = Some(driver);
+                self.has_lived = true;
                 let ran = Ran {
                     run,
                     turn,

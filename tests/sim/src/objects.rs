@@ -324,7 +324,10 @@ impl World {
 
     fn after_eviction(&mut self, name: &ObjectName, orphans: Vec<CallNo>) {
         let now = self.now;
-        self.object(name).evicted_at = Some(now);
+        let object = self.object(name);
+        if std::mem::take(&mut object.has_lived) {
+            object.evicted_at = Some(now);
+        }
         for call in orphans {
             self.reply(call, Err("the object was loaded anew".to_owned()));
         }
