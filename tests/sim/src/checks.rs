@@ -300,7 +300,8 @@ impl World {
         );
         let client = &mut self.clients[*client];
         client.attempts += 1;
-        if client.attempts > most_retries + 2 {
+        // The first, its retries, one hedge, and a twin that takes the place of a first attempt that failed.
+        if client.attempts > most_retries + 3 {
             let words = format!(
                 "{request} was sent {} times, {most_retries} retries allowed",
                 client.attempts
