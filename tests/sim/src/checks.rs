@@ -32,7 +32,10 @@ impl World {
         };
         let id = name.tail().unwrap_or_default().to_owned();
         let (mirror, evicted_at) = match self.objects.get_mut(name) {
-            Some(object) => (object.mirror.replace(after.clone()), object.evicted_at),
+            Some(object) => {
+                object.has_lived = true;
+                (object.mirror.replace(after.clone()), object.evicted_at)
+            }
             None => (None, None),
         };
         if let (true, Some(mirror)) = (ran.loaded, mirror) {

@@ -205,7 +205,6 @@ impl Object {
             Ok((driver, before, turn)) => {
                 let after = driver.seen();
                 self.driver = Some(driver);
-                self.has_lived = true;
                 let ran = Ran {
                     run,
                     turn,

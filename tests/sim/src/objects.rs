@@ -57,16 +57,12 @@ impl World {
             self.release_all(name, ran);
         }
         let object = self.object(name);
-        let words = format!("{run:?}");
         match object.turn(now, run, fails) {
             TurnEnd::Failed(error, orphans) => {
                 self.note(|| format!("{name} failed: {error}"));
                 self.met(Situation::TurnRolledBack);
                 if fails.is_none() {
-                    self.violate(
-                        "no turn fails by itself",
-                        format!("{name} on {words}: {error}"),
-                    );
+                    self.violate("no turn fails by itself", format!("{name}: {error}"));
                 }
                 self.after_eviction(name, orphans);
             }

@@ -96,7 +96,7 @@ impl Scenario {
         } else {
             START_MS + rng.range(0, 59_999)
         };
-        let faults_ms = rng.range(40_000, 120_000);
+        let faults_ms = rng.range(35_000, 100_000);
         let count = rng.pick(&[1_usize, 2, 2, 3, 3, 4]);
         // One in five is a fleet-wide fault: everything is ejected, and panic is the way back.
         let together = rng.chance(200).then(|| modes(rng, faults_ms));
@@ -126,7 +126,7 @@ impl Scenario {
             isolates: rng.pick(&[1, 2, 2, 3]),
             policy: policy(rng),
             keys,
-            request_every_ms: rng.pick(&[150, 300, 500, 800, 1_500]),
+            request_every_ms: rng.pick(&[250, 400, 800, 1_500]),
             strategy: rng.chance(400).then(|| {
                 rng.pick(&[
                     Strategy::RoundRobin,
