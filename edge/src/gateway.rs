@@ -40,6 +40,7 @@ struct Exchange {
     request_id: String,
     stage: Stage,
     next_call: CallId,
+    arrived_at: Timestamp,
     /// Its client went away while something else than inference ran.
     left: bool,
 }
@@ -95,6 +96,7 @@ impl Gateway {
             request_id,
             stage: Stage::Over,
             next_call: 0,
+            arrived_at: now,
             left: false,
         };
         self.exchanges.insert(id, exchange);
@@ -314,13 +316,17 @@ impl Gateway {
             return effects;
         };
         let Exchange {
-            head, request_id, ..
+            head,
+            request_id,
+            arrived_at,
+            ..
         } = &*exchange;
         let mut cx = Cx {
             shared: &mut self.shared,
             now,
             head,
             request_id,
+            arrived_at: *arrived_at,
             effects: &mut effects,
         };
         let step = run(&mut cx);
@@ -372,13 +378,17 @@ impl Gateway {
             }
             Step::Infer(mut inference) => {
                 let Exchange {
-                    head, request_id, ..
+                    head,
+                    request_id,
+                    arrived_at,
+                    ..
                 } = &*exchange;
                 let mut cx = Cx {
                     shared: &mut self.shared,
                     now,
                     head,
                     request_id,
+                    arrived_at: *arrived_at,
                     effects: &mut effects,
                 };
                 inference.start(&mut cx);
@@ -399,6 +409,7 @@ impl Gateway {
         if let Some(Exchange {
             head,
             request_id,
+            arrived_at,
             stage: Stage::Inference(inference),
             ..
         }) = self.exchanges.get_mut(&id)
@@ -408,6 +419,7 @@ impl Gateway {
                 now,
                 head,
                 request_id,
+                arrived_at: *arrived_at,
                 effects: &mut effects,
             };
             run(inference, &mut cx);

@@ -65,6 +65,8 @@ pub struct Cx<'a> {
     pub(crate) head: &'a Head,
     /// The request's id.
     pub(crate) request_id: &'a str,
+    /// When the request arrived: its limits run from here, through every look-up before the first ask.
+    pub(crate) arrived_at: Timestamp,
     /// Effects of this event so far.
     pub(crate) effects: &'a mut Vec<Effect>,
 }

@@ -264,7 +264,7 @@ fn route(
             .find_map(resolve::why_out)
     };
     let refusal = if slots.is_empty() { out() } else { None };
-    let dispatch = Dispatch::new(cx.now, candidates, limits, pair, !unlimited);
+    let dispatch = Dispatch::new(cx.arrived_at, candidates, limits, pair, !unlimited);
     Step::Infer(Box::new(Inference {
         org: caller.org.clone(),
         key: if unlimited {
@@ -279,7 +279,7 @@ fn route(
         routing,
         slots,
         dispatch,
-        arrived_at: cx.now,
+        arrived_at: cx.arrived_at,
         class,
         attempts: Vec::new(),
         calls: BTreeMap::new(),

@@ -153,6 +153,17 @@ fn a_vendors_own_limit_shortens_the_wait() {
 }
 
 #[test]
+fn the_total_limit_runs_from_the_arrival_and_not_from_the_first_ask() {
+    let mut rig = Rig::new(&["a"]);
+    rig.snapshot.policy.total_timeout_ms = 5_000;
+    let head = rig.head("/v1/chat/completions");
+    let (id, _) = rig.arrive(head);
+    rig.pass(3_000);
+    let lines = rig.body(id, chat().to_string().as_bytes());
+    assert!(lines.contains(&"wake in 2000".to_owned()), "{lines:?}");
+}
+
+#[test]
 fn no_request_outlives_the_total_limit_in_any_phase() {
     for phase in 0..3 {
         let mut rig = Rig::new(&["a"]);
