@@ -81,7 +81,7 @@ fn read_shape(endpoint: Endpoint, text: &str) -> Shape {
     }
     let list_name = match endpoint {
         Endpoint::Chat | Endpoint::Completions => "choices",
-        Endpoint::Embeddings => "data",
+        _ => "data",
     };
     let (mut usage, mut list, mut says_error, mut has_detail) = (None, None, false, false);
     let walked = walk_object(text, |member| {

@@ -37,7 +37,7 @@ mod nesting;
 pub mod fuzzing;
 
 pub use answer::{Answer, chunks_from_answer, read_answer};
-pub use endpoint::Endpoint;
+pub use endpoint::{AnswerBody, Endpoint, ErrorDialect, RequestBody, StreamDialect, Traits};
 pub use error::{ErrorCode, ErrorEnvelope, sse_error_event};
 pub use models::ModelCard;
 pub use peek::{BadRequest, Peek, PeekLimits, peek};

@@ -253,12 +253,13 @@ impl Peek {
     /// [`BadRequest`] when the input is missing, or chat's `messages` is not an array.
     pub fn require_input(&self, endpoint: Endpoint) -> Result<(), BadRequest> {
         let param = endpoint.input_param();
-        let there = match endpoint {
-            Endpoint::Chat => self.has_messages,
-            Endpoint::Completions => self.has_prompt,
-            Endpoint::Embeddings => self.has_input,
+        let inputs = endpoint.traits().inputs;
+        let there = |name: &&str| match *name {
+            "messages" => self.has_messages,
+            "prompt" => self.has_prompt,
+            _ => self.has_input,
         };
-        if !there {
+        if !inputs.is_empty() && !inputs.iter().any(there) {
             return Err(BadRequest::Missing { param });
         }
         if endpoint == Endpoint::Chat && !self.messages_is_array {

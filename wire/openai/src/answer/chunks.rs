@@ -27,7 +27,7 @@ pub fn chunks_from_answer(
     let (kind, prefix) = match endpoint {
         Endpoint::Chat => ("chat.completion.chunk", "chatcmpl-"),
         Endpoint::Completions => ("text_completion", "cmpl-"),
-        Endpoint::Embeddings => return Err(unfit()),
+        _ => return Err(unfit()),
     };
     let body = mended.as_deref().unwrap_or(body);
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(body) else {
@@ -57,7 +57,7 @@ pub fn chunks_from_answer(
             .unwrap_or_else(|| position.into());
         let (spoken, finish) = match endpoint {
             Endpoint::Chat => chat_choice(choice, &index),
-            Endpoint::Completions | Endpoint::Embeddings => text_choice(choice, &index),
+            _ => text_choice(choice, &index),
         };
         write_chunk(&mut out, &answer, vec![spoken]);
         write_chunk(&mut out, &answer, vec![finish]);
