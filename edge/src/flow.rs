@@ -33,6 +33,14 @@ pub enum Step {
         /// Goes on.
         then: Then<CallOutcome>,
     },
+    #[allow(dead_code, reason = "the request log is what asks so")]
+    /// The answers of several objects, asked at once: one for each question, in their order.
+    Gather {
+        /// What to ask whom.
+        questions: Vec<Question>,
+        /// Goes on, once each has answered or its time is over; at once when there are none.
+        then: Then<Vec<CallOutcome>>,
+    },
     /// A server's answer to a health check.
     Probe {
         /// Where.
@@ -48,6 +56,28 @@ pub enum Step {
     Respond(Response),
     /// The request goes to a server.
     Infer(Box<Inference>),
+}
+
+/// One question of several.
+pub struct Question {
+    /// The object.
+    pub to: ObjectName,
+    /// The message, as JSON.
+    pub message: String,
+    /// When to stop waiting for this one.
+    pub timeout_ms: u64,
+}
+
+#[allow(dead_code, reason = "the request log is what asks so")]
+impl Question {
+    /// A message for an object.
+    pub fn new(to: ObjectName, message: &impl serde::Serialize, timeout_ms: u64) -> Self {
+        Self {
+            to,
+            message: serde_json::to_string(message).unwrap_or_default(),
+            timeout_ms,
+        }
+    }
 }
 
 /// The body is over the limit.
@@ -94,6 +124,27 @@ impl Step {
             to,
             message,
             timeout_ms,
+            then: Box::new(then),
+        }
+    }
+
+    #[allow(dead_code, reason = "the request log is what asks so")]
+    /// Asks several objects at once, with answers read as `T`.
+    pub fn gather<T>(
+        questions: Vec<Question>,
+        then: impl FnOnce(&mut Cx<'_>, Vec<Result<T, Unanswered>>) -> Self + 'static,
+    ) -> Self
+    where
+        T: serde::de::DeserializeOwned,
+    {
+        let objects: Vec<String> = questions.iter().map(|it| it.to.to_string()).collect();
+        let then = move |cx: &mut Cx<'_>, outcomes: Vec<CallOutcome>| {
+            let read = objects.into_iter().zip(outcomes);
+            let read = read.map(|(object, outcome)| read_answer(object, outcome));
+            then(cx, read.collect())
+        };
+        Self::Gather {
+            questions,
             then: Box::new(then),
         }
     }

@@ -3,17 +3,17 @@
 //! The host calls one method an event and runs the effects that come back. Events for exchanges that are
 //! over are ignored, so a host need not synchronise its cancellations.
 
+mod gathering;
 mod shared;
 
 use std::collections::BTreeMap;
 
 use tidegate_domain::hedge::HedgeDelays;
 use tidegate_domain::time::Timestamp;
-use tidegate_durable::bindings::fleet::FleetAnswer;
 use tidegate_durable::ports::Entropy;
 use tidegate_wire_openai::ErrorCode;
 
-use self::shared::Refresh;
+use self::gathering::Gathering;
 pub use self::shared::{Config, Cx, Shared};
 use crate::api_error::ApiError;
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
@@ -54,6 +54,7 @@ enum Stage {
         call: CallId,
         then: Then<CallOutcome>,
     },
+    Gather(Gathering),
     Probe {
         call: CallId,
         then: Then<ProbeOutcome>,
@@ -130,6 +131,15 @@ impl Gateway {
         if let Some(Stage::Ask { then, .. }) = self.take_stage(id, awaited) {
             return self.step(id, now, |cx| then(cx, outcome));
         }
+        let awaited =
+            |stage: &Stage| matches!(stage, Stage::Gather(gathering) if gathering.awaits(call));
+        if let Some(Stage::Gather(gathering)) = self.take_stage(id, awaited) {
+            match gathering.hear(call, outcome) {
+                Ok((outcomes, then)) => return self.step(id, now, |cx| then(cx, outcomes)),
+                Err(gathering) => self.put_stage(id, Stage::Gather(gathering)),
+            }
+            return Vec::new();
+        }
         self.infer(id, now, |inference, cx| {
             inference.on_answer(cx, call, outcome)
         })
@@ -153,26 +163,7 @@ impl Gateway {
 
     /// A refresh behind a request ended.
     pub fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
-        let Some(refresh) = self.shared.refreshes.remove(&token) else {
-            return;
-        };
-        let CallOutcome::Answered(text) = outcome else {
-            return;
-        };
-        match refresh {
-            Refresh::Snapshot { org } => {
-                if let Ok(answer) = serde_json::from_str(&text) {
-                    self.shared.take_snapshot(&org, answer, now);
-                }
-            }
-            Refresh::Key { org, id } => match serde_json::from_str(&text) {
-                Ok(FleetAnswer::Key { record }) => {
-                    self.shared.keys.store(&org, &id, Some(*record), now)
-                }
-                Ok(FleetAnswer::NotFound) => self.shared.keys.store(&org, &id, None, now),
-                _ => {}
-            },
-        }
+        self.shared.refreshed(now, token, outcome);
     }
 
     /// A server's response headers are here.
@@ -305,6 +296,12 @@ impl Gateway {
         Some(std::mem::replace(&mut exchange.stage, Stage::Over))
     }
 
+    fn put_stage(&mut self, id: ExchangeId, stage: Stage) {
+        if let Some(exchange) = self.exchanges.get_mut(&id) {
+            exchange.stage = stage;
+        }
+    }
+
     fn step(
         &mut self,
         id: ExchangeId,
@@ -329,7 +326,15 @@ impl Gateway {
             arrived_at: *arrived_at,
             effects: &mut effects,
         };
-        let step = run(&mut cx);
+        let mut step = run(&mut cx);
+        let step = loop {
+            step = match step {
+                Step::Gather { questions, then } if questions.is_empty() => {
+                    then(&mut cx, Vec::new())
+                }
+                step => break step,
+            };
+        };
         let stage = match step {
             Step::Body { limit, then } => {
                 effects.push(Effect::ReadBody { limit });
@@ -350,6 +355,10 @@ impl Gateway {
                     timeout_ms,
                 });
                 Stage::Ask { call, then }
+            }
+            Step::Gather { questions, then } => {
+                let last_call = &mut exchange.next_call;
+                Stage::Gather(Gathering::begin(questions, then, last_call, &mut effects))
             }
             Step::Probe {
                 url,

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use tidegate_domain::hedge::HedgeDelays;
 use tidegate_domain::time::Timestamp;
 use tidegate_durable::bindings::ObjectName;
-use tidegate_durable::bindings::fleet::{FleetCommand, SnapshotAnswer};
+use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, SnapshotAnswer};
 use tidegate_durable::ports::Entropy;
 use tidegate_egress::Gate;
 use tidegate_vault::{Installation, Keyring, Secret};
 
-use crate::effect::Effect;
+use crate::effect::{CallOutcome, Effect};
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
 use crate::outbox::Outbox;
@@ -135,6 +135,30 @@ impl Shared {
     pub(super) fn fresh_number(&mut self) -> u32 {
         self.next_id += 1;
         u32::try_from(self.next_id & u64::from(u32::MAX)).unwrap_or_default()
+    }
+
+    /// Takes in what a refresh behind a request brought.
+    pub(super) fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
+        let Some(refresh) = self.refreshes.remove(&token) else {
+            return;
+        };
+        let CallOutcome::Answered(text) = outcome else {
+            return;
+        };
+        match refresh {
+            Refresh::Snapshot { org } => {
+                if let Ok(answer) = serde_json::from_str(&text) {
+                    self.take_snapshot(&org, answer, now);
+                }
+            }
+            Refresh::Key { org, id } => match serde_json::from_str(&text) {
+                Ok(FleetAnswer::Key { record }) => {
+                    self.keys.store(&org, &id, Some(*record), now);
+                }
+                Ok(FleetAnswer::NotFound) => self.keys.store(&org, &id, None, now),
+                _ => {}
+            },
+        }
     }
 
     /// Takes a fleet's snapshot answer in; `None` when it cannot be used.
