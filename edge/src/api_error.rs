@@ -22,7 +22,7 @@ pub struct ApiError {
     retry_after: Option<Span>,
     retry: Retry,
     /// The methods that would have been right.
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 /// What to tell the SDK about trying again by itself.
@@ -113,7 +113,7 @@ impl ApiError {
     }
 
     /// The path exists, not with this method. A 405 says which it has (RFC 9110 §15.5.6).
-    pub fn method(allowed: &'static str) -> Self {
+    pub fn method(allowed: String) -> Self {
         let refused = Self::new(
             ErrorCode::MethodNotAllowed,
             format!("This route answers {allowed}."),

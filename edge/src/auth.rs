@@ -86,11 +86,7 @@ pub fn client(
 
 /// Lets an administrator through: the installation's admin key, or a client key of scope `admin`
 /// (`read` for reading). Any other key is 403, as is none.
-pub fn admin(
-    cx: &mut Cx<'_>,
-    rest: String,
-    then: impl FnOnce(&mut Cx<'_>, Admin, String) -> Step + 'static,
-) -> Step {
+pub fn admin(cx: &mut Cx<'_>, then: impl FnOnce(&mut Cx<'_>, Admin) -> Step + 'static) -> Step {
     let Some(text) = cx.head.header("x-api-key").or_else(|| bearer(cx.head)) else {
         return no_admin().into();
     };
@@ -105,7 +101,6 @@ pub fn admin(
                     org,
                     actor: "admin".to_owned(),
                 },
-                rest,
             ),
             Err(refused) => ApiError::new(ErrorCode::InvalidValue, refused.to_string())
                 .param("X-Tidegate-Org")
@@ -115,7 +110,7 @@ pub fn admin(
     let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
         return no_admin().into();
     };
-    let reading = cx.head.method == "GET" || cx.head.method == "HEAD";
+    let reading = cx.head.verb() == "GET";
     let scopes: &[Scope] = if reading {
         &[Scope::Read]
     } else {
@@ -130,7 +125,6 @@ pub fn admin(
                     org,
                     actor: format!("key/{}", caller.key.id),
                 },
-                rest,
             ),
             Err(_) => no_admin().into(),
         }

@@ -23,8 +23,8 @@ use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
 use crate::outbox::Outbox;
 use crate::request::{Head, Response};
+use crate::routes;
 use crate::snapshot::SnapshotCache;
-use crate::{admin, auth, models};
 
 /// An exchange's number; never used twice in an isolate.
 pub type ExchangeId = u32;
@@ -101,7 +101,7 @@ impl Gateway {
             left: false,
         };
         self.exchanges.insert(id, exchange);
-        let effects = self.step(id, now, route);
+        let effects = self.step(id, now, routes::dispatch);
         (id, effects)
     }
 
@@ -450,20 +450,6 @@ pub(crate) fn respond(request_id: &str, response: Response) -> Effect {
         headers,
         body: Some(body),
     }
-}
-
-fn route(cx: &mut Cx<'_>) -> Step {
-    let path = cx.head.path.trim_end_matches('/').to_owned();
-    if let Some(endpoint) = tidegate_wire_openai::Endpoint::from_path(&path) {
-        return Inference::accept(cx, endpoint);
-    }
-    if path == "/v1/models" || path.starts_with("/v1/models/") {
-        return models::route(cx, path.strip_prefix("/v1/models/"));
-    }
-    if let Some(rest) = path.strip_prefix("/admin/") {
-        return auth::admin(cx, rest.to_owned(), admin::route);
-    }
-    Step::Respond(ApiError::no_route(&path).into_response())
 }
 
 /// A refusal as the next step.

@@ -19,6 +19,7 @@
 pub mod effect;
 pub mod gateway;
 pub mod request;
+pub mod routes;
 
 mod admin;
 mod api_error;

@@ -10,24 +10,25 @@ use tidegate_durable::bindings::fleet::{FleetCommand, SnapshotAnswer};
 use tidegate_wire_openai::ErrorCode;
 
 use crate::api_error::ApiError;
-use crate::auth::{self, Caller, Scope};
+use crate::auth::Caller;
 use crate::flow::{Step, Unanswered};
 use crate::gateway::{Cx, unavailable};
-use crate::request::{Response, percent_decode};
+use crate::request::Response;
 use crate::snapshot::{FIRST_TIMEOUT_MS, Freshness, REFRESH_TIMEOUT_MS, Routing};
 
-/// Routes below `/v1/models`.
-pub fn route(cx: &mut Cx<'_>, id: Option<&str>) -> Step {
-    if cx.head.method != "GET" {
-        return ApiError::method("GET").into();
-    }
-    let id = id.map(percent_decode);
-    auth::client(cx, &[Scope::Inference, Scope::Read], move |cx, caller| {
-        let org = caller.org.clone();
-        with_routing(cx, &org, move |cx, routing| match id {
-            None => list(&caller, &routing, cx.now),
-            Some(id) => single(&caller, &routing, &id, cx.now),
-        })
+/// `GET /v1/models`.
+pub fn list(cx: &mut Cx<'_>, caller: Caller) -> Step {
+    let org = caller.org.clone();
+    with_routing(cx, &org, move |cx, routing| {
+        every(&caller, &routing, cx.now)
+    })
+}
+
+/// `GET /v1/models/{model}`.
+pub fn show(cx: &mut Cx<'_>, caller: Caller, model: String) -> Step {
+    let org = caller.org.clone();
+    with_routing(cx, &org, move |cx, routing| {
+        single(&caller, &routing, &model, cx.now)
     })
 }
 
@@ -82,7 +83,7 @@ pub fn is_allowed(caller: &Caller, model: &str) -> bool {
     caller.key.models.is_empty() || caller.key.models.iter().any(|allowed| allowed == model)
 }
 
-fn list(caller: &Caller, routing: &Routing, now: Timestamp) -> Step {
+fn every(caller: &Caller, routing: &Routing, now: Timestamp) -> Step {
     let names: BTreeSet<&str> = routing
         .by_model
         .keys()

@@ -14,6 +14,14 @@ pub struct Head {
 }
 
 impl Head {
+    /// The method that a route is found by. `HEAD` is a `GET` whose body the host leaves out.
+    pub fn verb(&self) -> &str {
+        match self.method.as_str() {
+            "HEAD" => "GET",
+            method => method,
+        }
+    }
+
     /// The first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -110,7 +110,7 @@ pub fn fleet(
         to,
         &message,
         move |cx, answer: Result<FleetAnswer, Unanswered>| {
-            let is_change = super::method(cx) != "GET";
+            let is_change = cx.head.verb() != "GET";
             match answer.map(|answer| then(cx, answer)) {
                 Ok(Ok(step)) => step,
                 Ok(Err(answer)) => subject.refusal(*answer).into(),

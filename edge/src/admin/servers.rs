@@ -129,8 +129,17 @@ pub fn check(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
     })
 }
 
-/// `POST /admin/servers/{id}/drain` and `…/resume`. Running requests finish.
-pub fn set_draining(cx: &mut Cx<'_>, admin: Admin, id: String, draining: bool) -> Step {
+/// `POST /admin/servers/{id}/drain`. Running requests finish.
+pub fn drain(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
+    set_draining(cx, admin, id, true)
+}
+
+/// `POST /admin/servers/{id}/resume`.
+pub fn resume(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
+    set_draining(cx, admin, id, false)
+}
+
+fn set_draining(cx: &mut Cx<'_>, admin: Admin, id: String, draining: bool) -> Step {
     ask::server(cx, admin, id, move |admin, id| {
         let command = FleetCommand::SetDraining {
             id: id.clone(),

@@ -110,9 +110,6 @@ enum Call {
 impl Inference {
     /// Reads and checks a request; then it is on its way.
     pub fn accept(cx: &mut Cx<'_>, endpoint: Endpoint) -> Step {
-        if cx.head.method != "POST" {
-            return ApiError::method("POST").into();
-        }
         auth::client(cx, &[Scope::Inference], move |_, caller| {
             Step::body(MAX_BODY, move |cx, body| {
                 let checked = body.map_err(ApiError::from).and_then(|body| {

@@ -1,0 +1,270 @@
+//! Every route of the gateway, in one table: the router dispatches from it, and what describes the
+//! routes to others (`schemas/openapi/openapi.json`) is compared with it.
+//!
+//! A template holds at most one parameter: `{id}` is one segment, `{id*}` is all that is left, for names
+//! with slashes in them. Neither is ever empty, and handlers get it percent-decoded.
+//!
+//! Invariant: no path fits two templates, so the order of rows decides nothing but how soon one is found
+//! (what is asked most stands first). A `HEAD` is a `GET` whose body the host leaves out.
+
+use tidegate_wire_openai::Endpoint;
+
+use crate::admin::{audit, keys, policies, registration, routes as aliases, servers, stats};
+use crate::api_error::ApiError;
+use crate::auth::{self, Admin, Caller, Scope};
+use crate::flow::Step;
+use crate::gateway::Cx;
+use crate::inference::Inference;
+use crate::models;
+use crate::request::percent_decode;
+
+/// One operation: a method on a path.
+pub struct Route {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// The template of its path.
+    pub path: &'static str,
+    /// Its `operationId` in the OpenAPI document.
+    pub operation: &'static str,
+    handler: Handler,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A client whose key has one of these scopes.
+    Client(&'static [Scope]),
+    /// An administrator; for reading, a key of scope `read` as well.
+    Admin,
+}
+
+/// What runs, and with it who may call.
+#[derive(Clone, Copy)]
+enum Handler {
+    /// Goes to a model server.
+    Inference(Endpoint),
+    /// Answers a client.
+    Client(&'static [Scope], fn(&mut Cx<'_>, Caller, String) -> Step),
+    /// Answers an administrator.
+    Admin(fn(&mut Cx<'_>, Admin, String) -> Step),
+}
+
+use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer};
+
+const MODELS: &[Scope] = &[Scope::Inference, Scope::Read];
+
+/// The table.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    post("/v1/chat/completions", "createChatCompletion", Infer(Endpoint::Chat)),
+    post("/v1/completions", "createCompletion", Infer(Endpoint::Completions)),
+    post("/v1/embeddings", "createEmbedding", Infer(Endpoint::Embeddings)),
+
+    get("/v1/models", "listModels", ByClient(MODELS, |cx, caller, _| models::list(cx, caller))),
+    get("/v1/models/{model*}", "getModel", ByClient(MODELS, models::show)),
+
+    post("/admin/register", "registerServer", ByAdmin(|_, admin, _| registration::register(admin))),
+    put("/admin/register/{id}", "updateServer", ByAdmin(registration::update)),
+    delete("/admin/register/{id}", "deregisterServer", ByAdmin(registration::deregister)),
+
+    get("/admin/servers", "listServers", ByAdmin(|cx, admin, _| servers::list(cx, admin))),
+    get("/admin/servers/{id}", "getServer", ByAdmin(servers::show)),
+    post("/admin/servers/{id}/health-check", "checkServer", ByAdmin(servers::check)),
+    post("/admin/servers/{id}/drain", "drainServer", ByAdmin(servers::drain)),
+    post("/admin/servers/{id}/resume", "resumeServer", ByAdmin(servers::resume)),
+
+    get("/admin/routes", "listRoutes", ByAdmin(|_, admin, _| aliases::list(admin))),
+    get("/admin/routes/{name*}", "getRoute", ByAdmin(|_, admin, name| aliases::show(admin, name))),
+    put("/admin/routes/{name*}", "putRoute", ByAdmin(|_, admin, name| aliases::put(admin, name))),
+    delete("/admin/routes/{name*}", "deleteRoute", ByAdmin(|_, admin, name| aliases::delete(admin, name))),
+
+    get("/admin/policies/reliability", "getPolicy", ByAdmin(|_, admin, _| policies::show(admin))),
+    put("/admin/policies/reliability", "putPolicy", ByAdmin(|_, admin, _| policies::put(admin))),
+
+    get("/admin/keys", "listKeys", ByAdmin(|_, admin, _| keys::list(admin))),
+    post("/admin/keys", "mintKey", ByAdmin(|_, admin, _| keys::mint(admin))),
+    delete("/admin/keys/{id}", "revokeKey", ByAdmin(|_, admin, id| keys::revoke(admin, id))),
+    post("/admin/keys/{id}/rotate", "rotateKey", ByAdmin(|_, admin, id| keys::rotate(admin, id))),
+
+    get("/admin/stats", "getStats", ByAdmin(|_, admin, _| stats::show(admin))),
+    get("/admin/audit", "listAudit", ByAdmin(|cx, admin, _| audit::page(cx, admin))),
+];
+
+const fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+    route("GET", path, operation, handler)
+}
+
+const fn post(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+    route("POST", path, operation, handler)
+}
+
+const fn put(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+    route("PUT", path, operation, handler)
+}
+
+const fn delete(path: &'static str, operation: &'static str, handler: Handler) -> Route {
+    route("DELETE", path, operation, handler)
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation: &'static str,
+    handler: Handler,
+) -> Route {
+    Route {
+        method,
+        path,
+        operation,
+        handler,
+    }
+}
+
+impl Route {
+    /// Who may call it.
+    pub const fn access(&self) -> Access {
+        match self.handler {
+            Handler::Inference(_) => Access::Client(&[Scope::Inference]),
+            Handler::Client(scopes, _) => Access::Client(scopes),
+            Handler::Admin(_) => Access::Admin,
+        }
+    }
+
+    fn run(&self, cx: &mut Cx<'_>, parameter: &str) -> Step {
+        let parameter = percent_decode(parameter);
+        match self.handler {
+            Handler::Inference(endpoint) => Inference::accept(cx, endpoint),
+            Handler::Client(scopes, handle) => {
+                auth::client(cx, scopes, move |cx, caller| handle(cx, caller, parameter))
+            }
+            Handler::Admin(handle) => {
+                auth::admin(cx, move |cx, admin| handle(cx, admin, parameter))
+            }
+        }
+    }
+}
+
+/// Sends a request to its handler.
+pub(crate) fn dispatch(cx: &mut Cx<'_>) -> Step {
+    let head = cx.head;
+    let path = head.path.trim_end_matches('/');
+    let refusal = match find(head.verb(), path) {
+        Found::Route(route, parameter) => return route.run(cx, parameter),
+        Found::Methods(methods) => ApiError::method(methods.join(", ")),
+        Found::Nothing => ApiError::no_route(&head.path),
+    };
+    if path.starts_with("/admin/") {
+        // What there is below /admin is no business of a stranger's.
+        return auth::admin(cx, move |_, _| refusal.into());
+    }
+    refusal.into()
+}
+
+enum Found<'p> {
+    Route(&'static Route, &'p str),
+    /// The path exists, with these methods.
+    Methods(Vec<&'static str>),
+    Nothing,
+}
+
+fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
+    let mut methods = Vec::new();
+    for route in ROUTES {
+        match parameter(route.path, path) {
+            Some(parameter) if route.method == method => return Found::Route(route, parameter),
+            Some(_) => methods.push(route.method),
+            None => {}
+        }
+    }
+    if methods.is_empty() {
+        Found::Nothing
+    } else {
+        Found::Methods(methods)
+    }
+}
+
+/// What stands in the place of the template's parameter, still encoded; empty where it has none.
+fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
+    let Some((before, rest)) = template.split_once('{') else {
+        return (template == path).then_some("");
+    };
+    let (name, after) = rest.split_once('}')?;
+    let value = path.strip_prefix(before)?.strip_suffix(after)?;
+    let fits = !value.is_empty() && (name.ends_with('*') || !value.contains('/'));
+    fits.then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Two templates fit one path if they are equal segment by segment, parameters apart.
+    fn overlap(one: &str, other: &str) -> bool {
+        let (mut one, mut other) = (one.split('/'), other.split('/'));
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) => return true,
+                (Some(a), Some(_)) if a.ends_with("*}") => return true,
+                (Some(_), Some(b)) if b.ends_with("*}") => return true,
+                (Some(a), Some(b)) if a == b || a.starts_with('{') || b.starts_with('{') => {}
+                _ => return false,
+            }
+        }
+    }
+
+    #[test]
+    fn no_path_fits_two_templates() {
+        for (at, route) in ROUTES.iter().enumerate() {
+            for other in ROUTES.iter().skip(at + 1) {
+                let (one, two) = (route.path, other.path);
+                if one == two {
+                    assert_ne!(route.method, other.method, "{one} stands twice");
+                } else {
+                    assert!(!overlap(one, two), "{one} and {two}");
+                }
+            }
+        }
+        assert!(overlap("/a/{x}/c", "/a/b/{y}") && overlap("/a/{x*}", "/a/b/c"));
+        assert!(!overlap("/a/{x}", "/a/b/c") && !overlap("/a", "/a/{x*}"));
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = ROUTES.iter().map(|route| route.operation).collect();
+        assert_eq!(names.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn every_template_is_absolute_and_has_at_most_one_parameter() {
+        for Route { path, .. } in ROUTES {
+            assert!(path.starts_with('/') && !path.ends_with('/'), "{path}");
+            assert!(path.matches('{').count() <= 1, "{path}");
+            assert_eq!(path.contains('{'), path.contains('}'), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_inference_route_stands_where_the_endpoint_says() {
+        for route in ROUTES {
+            if let Handler::Inference(endpoint) = route.handler {
+                assert_eq!((route.method, route.path), ("POST", endpoint.path()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_one_segment_or_all_that_is_left() {
+        assert_eq!(parameter("/a", "/a"), Some(""));
+        assert_eq!(parameter("/a", "/a/"), None);
+        assert_eq!(parameter("/a/{id}", "/a/b%2Fc"), Some("b%2Fc"));
+        assert_eq!(parameter("/a/{id}", "/a/b/c"), None);
+        assert_eq!(parameter("/a/{id}", "/a/"), None);
+        assert_eq!(parameter("/a/{id}/x", "/a/b/x"), Some("b"));
+        assert_eq!(parameter("/a/{id}/x", "/a/x"), None);
+        assert_eq!(parameter("/a/{id}/x", "/a//x"), None);
+        assert_eq!(parameter("/a/{name*}", "/a/b/c"), Some("b/c"));
+        assert_eq!(parameter("/a/{name*}", "/a"), None);
+    }
+}
