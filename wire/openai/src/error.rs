@@ -16,6 +16,8 @@ pub enum ErrorCode {
     InvalidJson,
     /// The body nests too deep.
     JsonTooDeep,
+    /// The body is not a multipart form, or not one that everybody reads alike.
+    InvalidMultipart,
     /// A parameter that must be there is not.
     MissingParameter,
     /// A parameter has the wrong type.
@@ -36,6 +38,8 @@ pub enum ErrorCode {
     NotFound,
     /// The route exists, the method does not.
     MethodNotAllowed,
+    /// The client fell silent in the middle of its body.
+    UploadStalled,
     /// The request contradicts what is stored.
     Conflict,
     /// The body is over the limit.
@@ -74,9 +78,10 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in documents and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidJson,
         Self::JsonTooDeep,
+        Self::InvalidMultipart,
         Self::MissingParameter,
         Self::InvalidType,
         Self::InvalidValue,
@@ -87,6 +92,7 @@ impl ErrorCode {
         Self::ModelNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::UploadStalled,
         Self::Conflict,
         Self::RequestTooLarge,
         Self::Unprocessable,
@@ -111,6 +117,7 @@ impl ErrorCode {
         match self {
             Self::InvalidJson => "invalid_json",
             Self::JsonTooDeep => "json_too_deep",
+            Self::InvalidMultipart => "invalid_multipart",
             Self::MissingParameter => "missing_required_parameter",
             Self::InvalidType => "invalid_type",
             Self::InvalidValue => "invalid_value",
@@ -121,6 +128,7 @@ impl ErrorCode {
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::UploadStalled => "upload_stalled",
             Self::Conflict => "conflict",
             Self::RequestTooLarge => "request_too_large",
             Self::Unprocessable => "unprocessable",
@@ -146,6 +154,7 @@ impl ErrorCode {
         match self {
             Self::InvalidJson
             | Self::JsonTooDeep
+            | Self::InvalidMultipart
             | Self::MissingParameter
             | Self::InvalidType
             | Self::InvalidValue
@@ -155,6 +164,7 @@ impl ErrorCode {
             Self::InsufficientPermissions => 403,
             Self::ModelNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::UploadStalled => 408,
             Self::Conflict => 409,
             Self::RequestTooLarge => 413,
             Self::Unprocessable => 422,

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::form::FormReader;
 use crate::peek::{Peek, PeekLimits, peek};
 use crate::rewrite::{Edits, rewrite};
 use crate::stream::{End, Outcome, Step, StreamOptions, StreamReader};
@@ -140,4 +141,78 @@ fn check_rewrite(body: &[u8], seen: &Peek, edits: &Edits<'_>, limits: &PeekLimit
         );
         assert!(!edits.drop_nulls || !after.values().any(Value::is_null));
     }
+}
+
+/// The first byte is the length of the boundary that follows the second, which is the size of the pieces;
+/// the rest is the body. Whole and in pieces must find the same; and whatever is let through must be what
+/// a reader finds that splits the whole body at its boundaries.
+pub fn form_reader(data: &[u8]) {
+    let [length, size, rest @ ..] = data else {
+        return;
+    };
+    let Some((boundary, body)) = rest.split_at_checked(usize::from(*length)) else {
+        return;
+    };
+    let content_type = format!(
+        "multipart/form-data; boundary=\"{}\"",
+        String::from_utf8_lossy(boundary)
+    );
+    let Ok(fresh) = FormReader::new(Some(&content_type)) else {
+        return;
+    };
+    let look = |size: usize| {
+        let mut reader = fresh.clone();
+        let pushed = body.chunks(size).try_for_each(|piece| reader.push(piece));
+        let found = (
+            reader.model().cloned(),
+            reader.stream(),
+            reader.response_format().map(str::to_owned),
+        );
+        (pushed, reader.end("file"), found)
+    };
+    let whole = look(body.len().max(1));
+    for size in [1, usize::from(*size).max(1)] {
+        assert_eq!(look(size), whole, "cuts change what is found");
+    }
+    let (_, Ok(()), (Some(model), ..)) = whole else {
+        return;
+    };
+    let start = usize::try_from(model.span.start).expect("a place in the body");
+    let end = usize::try_from(model.span.end).expect("a place in the body");
+    assert_eq!(body.get(start..end), Some(model.value.as_bytes()));
+    assert_eq!(models_of(boundary, body), [model.value]);
+}
+
+/// The values of all parts named `model`, by the plainest reading: split at the boundaries.
+fn models_of(boundary: &[u8], body: &[u8]) -> Vec<String> {
+    let delimiter = [b"\r\n--", boundary].concat();
+    // A form may begin with its boundary: then the line's end before it is missing.
+    let body = [b"\r\n", body].concat();
+    let mut models = Vec::new();
+    let mut starts = memchr::memmem::find_iter(&body, &delimiter).peekable();
+    while let Some(start) = starts.next() {
+        let end = starts.peek().copied().unwrap_or(body.len());
+        let part = body.get(start + delimiter.len()..end).expect("in order");
+        if part.starts_with(b"--") {
+            break;
+        }
+        let blank = memchr::memmem::find(part, b"\r\n\r\n").expect("headers end");
+        let (headers, value) = part.split_at(blank);
+        if is_named_model(&String::from_utf8_lossy(headers)) {
+            models.push(String::from_utf8_lossy(value.split_at(4).1).into_owned());
+        }
+    }
+    models
+}
+
+fn is_named_model(headers: &str) -> bool {
+    let mut is_quoted = false;
+    let mut params = headers.split(|letter| {
+        is_quoted ^= letter == '"';
+        !is_quoted && matches!(letter, ';' | '\r' | '\n')
+    });
+    params.any(|param| {
+        let (name, value) = param.split_once('=').unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("name") && value.trim_matches([' ', '\t', '"']) == "model"
+    })
 }

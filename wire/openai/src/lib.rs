@@ -21,6 +21,7 @@ pub mod error;
 pub mod headers;
 pub mod models;
 
+pub mod form;
 pub mod peek;
 pub mod rewrite;
 
@@ -39,6 +40,7 @@ pub mod fuzzing;
 pub use answer::{Answer, chunks_from_answer, read_answer};
 pub use endpoint::{AnswerBody, Endpoint, ErrorDialect, RequestBody, StreamDialect, Traits};
 pub use error::{ErrorCode, ErrorEnvelope, sse_error_event};
+pub use form::{BadForm, FormReader};
 pub use models::ModelCard;
 pub use peek::{BadRequest, Peek, PeekLimits, peek};
 pub use rewrite::{Edits, rewrite};

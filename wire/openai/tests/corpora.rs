@@ -28,3 +28,8 @@ fn the_stream_reader_keeps_its_promises_on_its_corpus() {
 fn a_rewrite_keeps_its_promises_on_its_corpus() {
     run("peek_rewrite", fuzzing::peek_rewrite);
 }
+
+#[test]
+fn the_form_reader_keeps_its_promises_on_its_corpus() {
+    run("form_reader", fuzzing::form_reader);
+}
