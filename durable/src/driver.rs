@@ -122,6 +122,15 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// Whether something that was sent is not known to have arrived.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn is_owing(&self) -> Result<bool, StoreError> {
+        let rows = self.sql.exec("SELECT 1 FROM outbox LIMIT 1", &[])?;
+        Ok(!rows.is_empty())
+    }
+
     /// Nudges another object once, without a row and without a repetition: for calls that carry no fact
     /// and come again by themselves (a minute's poke). Such a call through the outbox would cost two
     /// written rows, and would pile up while its receiver cannot answer.

@@ -1,19 +1,23 @@
-//! `Journal`: what happened in an organisation on one day.
+//! `Journal`: what happened in an organisation. Three kinds of objects of one class: a day's audit, a part
+//! of a day's request log, and the totals.
 
 use serde::{Deserialize, Serialize};
+
+use super::log::{LogEntry, LogFilter, LogPlace};
+use super::totals::Totals;
 
 /// A message to a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "command")]
 pub enum JournalCommand {
-    /// Writes audit entries, once for each event id. Answer: `Done`.
+    /// To a day: writes audit entries, once for each event id. Answer: `Done`.
     Append {
         /// Makes a repeated delivery harmless.
         event_id: String,
         /// The entries.
         entries: Vec<AuditEntry>,
     },
-    /// Newest first. Answer: [`AuditPage`].
+    /// To a day: its audit, newest first. Answer: [`AuditPage`].
     Query {
         /// At most this many.
         limit: u32,
@@ -21,6 +25,37 @@ pub enum JournalCommand {
         #[serde(default)]
         before: Option<i64>,
     },
+    /// To a part of a day's log: takes finished requests in, once for each batch. Answer: `Done`.
+    Log {
+        /// Makes a repeated delivery harmless.
+        batch: String,
+        /// In the order in which they ended.
+        entries: Vec<LogEntry>,
+        /// Entries that the isolate had to drop before.
+        #[serde(default)]
+        lost: u64,
+    },
+    /// To a part of a day's log. Answer: [`super::log::LogPage`].
+    Search {
+        /// At most this many.
+        limit: u32,
+        /// Only what is older; absent for the newest.
+        #[serde(default)]
+        after: Option<LogPlace>,
+        /// What is wanted.
+        filter: LogFilter,
+    },
+    /// To the totals, from a part of the log: adds a roll-up, once for each number. Answer: `Done`.
+    Add {
+        /// Which part: `2026-11-21/0`.
+        source: String,
+        /// Counts the roll-ups of this part; each is sent when the one before has arrived.
+        number: u64,
+        /// The sums.
+        delta: Totals,
+    },
+    /// To the totals. Answer: [`Totals`].
+    Totals,
 }
 
 /// One audited change. Never holds a secret or a prompt.

@@ -9,9 +9,11 @@ pub mod fleet;
 pub mod instance;
 pub mod journal;
 pub mod key;
+pub mod log;
 pub mod model;
 mod policy;
 mod server;
+pub mod totals;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +27,7 @@ pub enum ObjectKind {
     Fleet,
     /// One server.
     Instance,
-    /// Audit and usage of one organisation and day.
+    /// An organisation's audit, request log and totals.
     Journal,
     /// One API key's limits.
     Key,
@@ -103,6 +105,22 @@ impl ObjectName {
         }
     }
 
+    /// A part of an organisation's request log of one UTC day.
+    pub fn log(org: &str, day: &str, shard: u32) -> Self {
+        Self {
+            kind: ObjectKind::Journal,
+            path: format!("journal/{org}/{day}/{shard}"),
+        }
+    }
+
+    /// An organisation's totals since its first request.
+    pub fn totals(org: &str) -> Self {
+        Self {
+            kind: ObjectKind::Journal,
+            path: format!("journal/{org}/totals"),
+        }
+    }
+
     /// The limits of an API key.
     pub fn key(org: &str, id: &str) -> Self {
         Self {
@@ -138,7 +156,7 @@ impl ObjectName {
         self.path.split('/').nth(1)
     }
 
-    /// What follows the organisation: an instance's id, a model's name, a day.
+    /// What follows the organisation: an instance's id, a model's name, a day, a day and a part of it.
     pub fn tail(&self) -> Option<&str> {
         self.path.splitn(3, '/').nth(2)
     }

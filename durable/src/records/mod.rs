@@ -7,5 +7,7 @@ pub mod fleet;
 pub mod instance;
 pub mod journal;
 pub mod key;
+pub mod log;
 pub mod policy;
 pub mod schema;
+pub mod totals;

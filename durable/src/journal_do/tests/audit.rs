@@ -1,9 +1,10 @@
-use proptest::prelude::*;
 use serde_json::json;
+use tidegate_domain::time::Timestamp;
 
-use super::*;
 use crate::bindings::ObjectName;
-use crate::bindings::journal::day_of;
+use crate::bindings::instance::Done;
+use crate::bindings::journal::{AuditEntry, AuditPage, JournalCommand};
+use crate::journal_do::Journal;
 use crate::rig::{Rig, START};
 
 fn journal() -> Rig<Journal> {
@@ -152,32 +153,4 @@ fn journal_messages_v1_format_unchanged() {
     let mut rig = journal();
     rig.call_raw(old).unwrap();
     assert_eq!(query(&mut rig, 1, None).entries[0].reason, "");
-}
-
-#[test]
-fn only_real_days_name_a_journal() {
-    let start = |day| start_of(day).map(Timestamp::as_ms);
-    assert_eq!(start("1970-01-01"), Some(0));
-    assert_eq!(start("2028-02-29"), Some(1_835_395_200_000));
-    assert_eq!(start("2026-11-21"), Some(START.as_ms() - 10 * 3_600_000));
-    for day in [
-        "",
-        "today",
-        "2026-11",
-        "2026-1-1",
-        "2027-02-29",
-        "2026-13-01",
-        "2026-11-21-x",
-        "-1-1-1",
-    ] {
-        assert_eq!(start(day), None, "{day}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_moment_lies_within_the_day_that_it_names(at_ms in 0_i64..253_402_300_800_000) {
-        let start = start_of(&day_of(at_ms)).unwrap().as_ms();
-        prop_assert!((0..86_400_000).contains(&(at_ms - start)));
-    }
 }
