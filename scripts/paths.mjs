@@ -25,6 +25,7 @@ export const CARGO_TOOLS = {
   "wasm-bindgen": { crate: "wasm-bindgen-cli", version: "0.2.129", locked: false },
   // The last line of 0.19 that the workspace's compiler builds.
   "cargo-deny": { crate: "cargo-deny", version: "0.19.9", locked: true },
+  "cargo-mutants": { crate: "cargo-mutants", version: "27.1.0", locked: true },
 };
 
 /** True when the dotted `version` is at least `wanted`, an array of numbers. */

@@ -11,7 +11,7 @@ const LOST_ALARM_MS = 10_000;
 
 test("registry, keys, routes, policy, breaker and leases outlive kill -9, and abandoned leases end", async (t) => {
   const gateway = await Gateway.start(t);
-  const set = await stage(t, { gateway, servers: [{ max_concurrency: 4, api_key: "s3cret", metadata: { rack: "a" } }, { model_name: "broken" }], policy: { health_interval_ms: 1000, health_timeout_ms: 500, max_retries: 0, ejection_base_ms: 60_000 } });
+  const set = await stage(t, { gateway, servers: [{ max_concurrency: 4, api_key: "server-secret-2", metadata: { rack: "a" } }, { model_name: "broken" }], policy: { health_interval_ms: 1000, health_timeout_ms: 500, max_retries: 0, ejection_base_ms: 60_000 } });
   await set.demand(200, "PUT", "routes/alias", { targets: ["tiny"] });
   const limited = await set.mint({ requests_per_minute: 2 });
   answered(await set.ask({}, { key: limited.key }));

@@ -6,6 +6,7 @@
 //   node tests/e2e/run.mjs --fast              a build for trying things out; --built: the one that is there
 //   node tests/e2e/run.mjs --write             keeps the scorecard in docs/scorecard.md
 //
+// At the end everything that the run left is scanned for its secrets (harness/scan.mjs).
 // Files are suites: `<name>.test.mjs` for Node, `<name>_test.py` for Python. They share one gateway and
 // one model server; each test has an organisation and upstreams of its own, so suites run side by side.
 // Those named in ALONE measure time or memory and run by themselves.
@@ -19,6 +20,8 @@ import { ROOT } from "../../scripts/paths.mjs";
 import { Trouble, endAll, program, run, say, start } from "../../scripts/processes.mjs";
 import { ADMIN_KEY, Gateway } from "./harness/gateway.mjs";
 import { Running } from "./harness/process.mjs";
+import { report, scan } from "./harness/scan.mjs";
+import { ANSWER, PROMPT, secret } from "./harness/secrets.mjs";
 import { scorecard } from "./scorecard.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
@@ -89,9 +92,13 @@ await program(async () => {
   const figures = join(folder, "figures.jsonl");
   say("starting the model server and the gateway");
   const model = await modelServer(interpreter, join(folder, "model-server.log"));
-  const gateway = await Gateway.start(undefined, { STATE_DIR: join(folder, "state") });
+  process.env.TIDEGATE_E2E_KEPT = folder;
+  secret("prompt", PROMPT);
+  secret("answer", ANSWER);
+  const gateway = await Gateway.start();
   const env = {
     TIDEGATE_E2E: JSON.stringify({ url: gateway.url, admin_key: ADMIN_KEY, model }),
+    TIDEGATE_E2E_KEPT: folder,
     TIDEGATE_FIGURES: figures,
     TIDEGATE_E2E_FULL: args.includes("--full") ? "1" : "0",
     PYTHONDONTWRITEBYTECODE: "1",
@@ -103,6 +110,10 @@ await program(async () => {
   if (failures.length > 0 && process.env.TIDEGATE_E2E_LOG) console.log(readFileSync(gateway.log, "utf8"));
   await gateway.kill();
   await endAll();
+  const scanned = scan(folder);
+  console.log(report(scanned, { more: process.env.TIDEGATE_E2E_LOG !== undefined }));
+  if (scanned.found.length > 0) failures.push(`${scanned.found.length} secrets were left behind`);
+  if (scanned.blind.length > 0) failures.push("the secret scan is blind");
   console.log(failures.length === 0 ? `e2e passed in ${seconds} s` : `e2e FAILED in ${seconds} s: ${failures.join("; ")}`);
   process.exit(failures.length === 0 ? 0 : 1);
 });

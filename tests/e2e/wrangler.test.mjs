@@ -7,26 +7,29 @@ import { test } from "node:test";
 import { wranglerNode } from "../../scripts/install.mjs";
 import { MODULES, ROOT } from "../../scripts/paths.mjs";
 import { untilAnswering } from "../../scripts/processes.mjs";
-import { ADMIN_KEY, Gateway, freePort } from "./harness/gateway.mjs";
+import { ADMIN_KEY, Gateway, SECRET, freePort } from "./harness/gateway.mjs";
 import { exchange, told } from "./harness/http.mjs";
 import { Running } from "./harness/process.mjs";
+import { folder as keptFolder } from "./harness/secrets.mjs";
 import { ANSWER, answered, stage } from "./harness/stage.mjs";
 
 async function wrangler(t) {
-  const folder = mkdtempSync(join(tmpdir(), "tidegate-e2e-wrangler-"));
+  const folder = keptFolder("wrangler");
+  // The secrets themselves lie elsewhere: what wrangler leaves is scanned for them.
+  const given = mkdtempSync(join(tmpdir(), "tidegate-e2e-wrangler-"));
   const [port, inspector] = [await freePort(), await freePort()];
-  const secrets = join(folder, "dev.env");
-  writeFileSync(secrets, `ADMIN_KEY=${ADMIN_KEY}\nTIDEGATE_SECRET=a-secret-for-tests-only-0000000000000000000\nALLOW_LOOPBACK=1\n`);
+  const secrets = join(given, "dev.env");
+  writeFileSync(secrets, `ADMIN_KEY=${ADMIN_KEY}\nTIDEGATE_SECRET=${SECRET}\nALLOW_LOOPBACK=1\n`);
   // The bundle is there: the configuration without its [build] says so.
   const { readFileSync } = await import("node:fs");
   const configuration = join(ROOT, "build", "wrangler-e2e.toml");
   const text = readFileSync(join(ROOT, "wrangler.toml"), "utf8").replace(/^\[build\]\n(.+\n)*/m, "").replace('"build/worker/index.js"', '"worker/index.js"');
   writeFileSync(configuration, text);
   const args = ["dev", "--config", configuration, "--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(inspector), "--persist-to", join(folder, "state"), "--env-file", secrets, "--test-scheduled", "--show-interactive-dev-session=false"];
-  const process = new Running("wrangler dev", wranglerNode(), [join(MODULES, "wrangler", "bin", "wrangler.js"), ...args], { log: join(folder, "wrangler.log"), env: { WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" } });
+  const process = new Running("wrangler dev", wranglerNode(), [join(MODULES, "wrangler", "bin", "wrangler.js"), ...args], { log: join(folder, "wrangler.log"), env: { WRANGLER_LOG_PATH: join(folder, "logs"), WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" } });
   t.after(async () => {
     await process.end();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(given, { recursive: true, force: true });
     rmSync(configuration, { force: true });
   });
   const url = `http://127.0.0.1:${port}`;

@@ -1,15 +1,15 @@
 // The gateway under test: the built bundle on bare workerd, with its objects on disk.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { untilAnswering } from "../../../scripts/processes.mjs";
 import { settings, workerd } from "../../../scripts/workerd.mjs";
 import { exchange } from "./http.mjs";
 import { Running } from "./process.mjs";
+import { folder, secret } from "./secrets.mjs";
 
 export const ADMIN_KEY = "an-admin-key-for-tests-only-000000";
-const SECRET = "a-secret-for-tests-only-0000000000000000000";
+export const SECRET = "a-secret-for-tests-only-0000000000000000000";
 
 export function freePort() {
   return new Promise((resolve, reject) => {
@@ -37,17 +37,17 @@ export class Gateway {
     return new Gateway(url);
   }
 
-  /** One of its own, ended with the test (or suite) `t`, its objects with it. */
+  /** One of its own, ended with the test (or suite) `t`. Its objects and its log stay until the run's end. */
   static async start(t, env = {}) {
     const port = await freePort();
-    const stateDir = mkdtempSync(join(tmpdir(), "tidegate-e2e-"));
+    const stateDir = folder("gateway");
     const gateway = new Gateway(`http://127.0.0.1:${port}`);
     gateway.log = join(stateDir, "workerd.log");
     gateway.#settings = settings({ PORT: String(port), STATE_DIR: stateDir, ALLOW_LOOPBACK: "1", ADMIN_KEY, TIDEGATE_SECRET: SECRET, ...env });
-    t?.after(async () => {
-      await gateway.kill();
-      rmSync(stateDir, { recursive: true, force: true });
-    });
+    secret("admin key", env.ADMIN_KEY ?? ADMIN_KEY);
+    secret("installation secret", env.TIDEGATE_SECRET ?? SECRET);
+    if (env.TIDEGATE_SECRET_PREVIOUS) secret("installation secret", env.TIDEGATE_SECRET_PREVIOUS);
+    t?.after(() => gateway.kill());
     await gateway.restart();
     return gateway;
   }

@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { Gateway } from "./gateway.mjs";
 import { Exchange, exchange } from "./http.mjs";
+import { ANSWER, PROMPT, secret } from "./secrets.mjs";
 import { CHAT, Upstream } from "./upstream.mjs";
 
 export const MODEL = "tiny";
-export const ANSWER = "Hello! How can I help you today?";
+export { ANSWER };
 
 /** A breaker that never speaks, for tests about something else. */
 export const NO_BREAKER = { eject_after_consecutive_failures: 1000, eject_failure_percent: 100, eject_min_requests: 100_000 };
@@ -73,7 +74,7 @@ export class Stage {
     return {
       path,
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
-      body: raw ? body : JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "Say hello." }], ...body }),
+      body: raw ? body : JSON.stringify({ model: MODEL, messages: [{ role: "user", content: PROMPT }], ...body }),
       ...rest,
     };
   }
@@ -102,6 +103,7 @@ export class Stage {
 export async function stage(t, { servers = 1, policy, key = {}, gateway = Gateway.shared(), upstream = [] } = {}) {
   const set = new Stage(gateway, `e2e-${randomBytes(8).toString("hex")}`);
   t.after(() => set.close());
+  secret("landmark", set.org);
   const wanted = typeof servers === "number" ? Array.from({ length: servers }, () => ({})) : servers;
   set.upstreams = await Promise.all(wanted.map(() => Upstream.start(...upstream)));
   // Servers learn the policy with their registration.

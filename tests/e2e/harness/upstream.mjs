@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ROOT } from "../../../scripts/paths.mjs";
 import { Running } from "./process.mjs";
+import { request } from "./secrets.mjs";
 
 const BINARY = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"), "debug", "tidegate-upstream");
 const PATIENCE_MS = 20_000;
@@ -22,7 +23,12 @@ export class Upstream {
     return upstream;
   }
 
-  end() {
+  /** Notes what reached it, for the secret scan, and ends it. */
+  async end() {
+    if (!this.#process.ended) {
+      const { requests } = await this.journal();
+      for (const entry of requests) request(this.url, entry);
+    }
     return this.#process.end("SIGKILL");
   }
 
