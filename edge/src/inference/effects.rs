@@ -209,6 +209,7 @@ impl Inference {
         };
         let edits = Edits {
             model: Some(server.upstream_model()),
+            previous_response_id: None,
             include_usage: true,
             drop_nulls: true,
         };

@@ -57,7 +57,8 @@ pub fn read_answer(
     body: &[u8],
 ) -> Answer {
     if !(200..300).contains(&status) {
-        return upstream_error::read_body(status, body).into();
+        let error = upstream_error::read_body(status, body);
+        return unserved(endpoint, status, &error).unwrap_or(error).into();
     }
     let text = String::from_utf8_lossy(body);
     let sound = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -75,36 +76,80 @@ enum Shape {
     Rubbish,
 }
 
+/// What an answer must hold to be one.
+enum Wanted {
+    /// A list with at least one object: every SDK example reads its first.
+    Objects(&'static str),
+    /// A list, which may be empty.
+    List(&'static [&'static str]),
+    /// A text.
+    Text(&'static [&'static str]),
+    /// A number.
+    Number(&'static str),
+}
+
+impl Wanted {
+    const fn of(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Chat | Endpoint::Completions => Self::Objects("choices"),
+            Endpoint::Embeddings | Endpoint::ImagesGenerations | Endpoint::ImagesEdits => {
+                Self::Objects("data")
+            }
+            // `data` is the list of a stored response's inputs.
+            Endpoint::Responses => Self::List(&["output", "data", "deleted"]),
+            Endpoint::Messages => Self::List(&["content"]),
+            Endpoint::CountTokens => Self::Number("input_tokens"),
+            Endpoint::Rerank => Self::List(&["results"]),
+            Endpoint::Moderations => Self::Objects("results"),
+            Endpoint::Tokenize => Self::List(&["tokens"]),
+            // vLLM, llama.cpp.
+            Endpoint::Detokenize => Self::Text(&["prompt", "content"]),
+            Endpoint::Transcriptions | Endpoint::Translations | Endpoint::Speech => {
+                Self::Text(&["text"])
+            }
+        }
+    }
+
+    fn is_met_by(&self, name: &str, raw: &str) -> bool {
+        match self {
+            Self::Objects(wanted) => name == *wanted && is_list_of_objects(raw),
+            Self::List(wanted) => {
+                wanted.contains(&name)
+                    && (raw.starts_with('[') || (name == "deleted" && raw == "true"))
+            }
+            Self::Text(wanted) => wanted.contains(&name) && raw.starts_with('"'),
+            Self::Number(wanted) => name == *wanted && raw.parse::<u64>().is_ok(),
+        }
+    }
+}
+
 fn read_shape(endpoint: Endpoint, text: &str) -> Shape {
     if deeper_than(text.as_bytes(), MAX_DEPTH) {
         return Shape::Rubbish;
     }
-    let list_name = match endpoint {
-        Endpoint::Chat | Endpoint::Completions => "choices",
-        _ => "data",
-    };
-    let (mut usage, mut list, mut says_error, mut has_detail) = (None, None, false, false);
+    let wanted = Wanted::of(endpoint);
+    let (mut usage, mut is_met, mut says_error, mut has_detail) = (None, false, false, false);
     let walked = walk_object(text, |member| {
         let raw = member.value.get();
+        is_met |= wanted.is_met_by(&member.name, raw);
         match &*member.name {
             "usage" => usage = Usage::read(raw),
             "error" => says_error = !matches!(raw, "null" | "false" | "\"\""),
             "object" => says_error |= raw == r#""error""#,
             "detail" => has_detail = raw != "null",
-            name if name == list_name => list = Some(raw),
             _ => {}
         }
     });
-    let has_list = list.is_some_and(is_list_of_objects);
+    // A response that failed is told as a response, with its error inside.
+    let may_hold_error = endpoint == Endpoint::Responses && is_met;
     match walked {
         Err(_) => Shape::Rubbish,
-        Ok(()) if says_error || (has_detail && !has_list) => Shape::Error,
-        Ok(()) if has_list => Shape::Sound { usage },
+        Ok(()) if (says_error && !may_hold_error) || (has_detail && !is_met) => Shape::Error,
+        Ok(()) if is_met => Shape::Sound { usage },
         Ok(()) => Shape::Rubbish,
     }
 }
 
-/// At least one: every SDK example reads `choices[0]`.
 fn is_list_of_objects(raw: &str) -> bool {
     let (mut any, mut all) = (false, true);
     let walked = walk_list(raw, |item| {
@@ -130,6 +175,45 @@ fn invalid_answer(content_type: Option<&str>, body: &[u8]) -> Normalised {
         "The model server sent {what} where an answer was expected. Send the request again; if it persists, whoever runs the gateway should check the server's address."
     );
     upstream_error::found(ErrorCode::UpstreamInvalidAnswer, &message)
+}
+
+/// A server that lacks the route altogether, which is neither its failure nor the client's: a mount that
+/// knows no such path (404, with a message that names nothing), a method (405), an engine that was started
+/// without it (501).
+fn unserved(endpoint: Endpoint, status: u16, error: &Normalised) -> Option<Normalised> {
+    let message = error.envelope.message.to_lowercase();
+    let names_nothing = [
+        "not found",
+        "file not found",
+        "404 page not found",
+        "not found.",
+    ]
+    .contains(&message.trim())
+        || error.without_message;
+    let lacks = match status {
+        404 => names_nothing,
+        405 | 501 => true,
+        _ => false,
+    };
+    if !lacks {
+        return None;
+    }
+    let path = endpoint.path();
+    let why = if status == 501 && !error.without_message {
+        format!(" It says: {}", error.envelope.message)
+    } else {
+        String::new()
+    };
+    let code = ErrorCode::EndpointNotSupported;
+    Some(Normalised {
+        client_fault: true,
+        ..upstream_error::found(
+            code,
+            &format!(
+                "The server of this model does not have the route `{path}` (it answered with status {status}). Ask for a model whose server does.{why}"
+            ),
+        )
+    })
 }
 
 fn is_type(content_type: &str, wanted: &str) -> bool {

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::endpoint::ErrorDialect;
+
 /// What a gateway error is, as clients can match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -40,6 +42,10 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The client fell silent in the middle of its body.
     UploadStalled,
+    /// The response to go on from is nowhere, or not where this key may look.
+    PreviousResponseNotFound,
+    /// The model's server does not have this route.
+    EndpointNotSupported,
     /// The request contradicts what is stored.
     Conflict,
     /// The body is over the limit.
@@ -129,6 +135,8 @@ impl ErrorCode {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UploadStalled => "upload_stalled",
+            Self::PreviousResponseNotFound => "previous_response_not_found",
+            Self::EndpointNotSupported => "endpoint_not_supported",
             Self::Conflict => "conflict",
             Self::RequestTooLarge => "request_too_large",
             Self::Unprocessable => "unprocessable",
@@ -159,10 +167,11 @@ impl ErrorCode {
             | Self::InvalidType
             | Self::InvalidValue
             | Self::DuplicateParameter
-            | Self::ContextLengthExceeded => 400,
+            | Self::ContextLengthExceeded
+            | Self::PreviousResponseNotFound => 400,
             Self::InvalidApiKey => 401,
             Self::InsufficientPermissions => 403,
-            Self::ModelNotFound | Self::NotFound => 404,
+            Self::ModelNotFound | Self::NotFound | Self::EndpointNotSupported => 404,
             Self::MethodNotAllowed => 405,
             Self::UploadStalled => 408,
             Self::Conflict => 409,
@@ -227,6 +236,31 @@ struct Body<'a> {
     error: &'a ErrorEnvelope,
 }
 
+/// Anthropic's envelope: <https://docs.anthropic.com/en/api/errors>.
+#[derive(Serialize)]
+struct AnthropicBody<'a> {
+    r#type: &'static str,
+    error: AnthropicError<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'a str,
+    message: &'a str,
+}
+
+/// The families of Anthropic's errors that OpenAI does not have.
+const ANTHROPIC_ONLY: [&str; 6] = [
+    "api_error",
+    "billing_error",
+    "not_found_error",
+    "overloaded_error",
+    "request_too_large",
+    "timeout_error",
+];
+
 impl ErrorEnvelope {
     /// The same error, naming the request field at fault.
     #[must_use]
@@ -239,6 +273,52 @@ impl ErrorEnvelope {
     pub fn to_json(&self) -> Vec<u8> {
         // Strings and nulls always serialize; the empty body is unreachable and still harmless.
         serde_json::to_vec(&Body { error: self }).unwrap_or_default()
+    }
+
+    /// The response body in a dialect; `request_id` where the dialect has a place for it.
+    pub fn to_json_in(&self, dialect: ErrorDialect, request_id: Option<&str>) -> Vec<u8> {
+        match dialect {
+            ErrorDialect::OpenAi => self.to_json(),
+            ErrorDialect::Anthropic => serde_json::to_vec(&AnthropicBody {
+                r#type: "error",
+                error: AnthropicError {
+                    r#type: self.anthropic_kind(),
+                    message: &self.message,
+                },
+                request_id,
+            })
+            .unwrap_or_default(),
+        }
+    }
+
+    /// What a server of that dialect said stays; else the exact code decides, where it is one of ours.
+    fn anthropic_kind(&self) -> &str {
+        if ANTHROPIC_ONLY.contains(&&*self.kind) {
+            return &self.kind;
+        }
+        let ours = ErrorCode::ALL
+            .into_iter()
+            .find(|code| Some(code.as_str()) == self.code.as_deref());
+        match ours {
+            Some(
+                ErrorCode::ServersBusy | ErrorCode::NoHealthyServer | ErrorCode::GatewayUnavailable,
+            ) => "overloaded_error",
+            Some(code) => match code.status() {
+                401 => "authentication_error",
+                403 => "permission_error",
+                404 => "not_found_error",
+                413 => "request_too_large",
+                429 => "rate_limit_error",
+                504 => "timeout_error",
+                400..=499 => "invalid_request_error",
+                _ => "api_error",
+            },
+            None => match &*self.kind {
+                "server_error" => "api_error",
+                kind @ ("authentication_error" | "permission_error" | "rate_limit_error") => kind,
+                _ => "invalid_request_error",
+            },
+        }
     }
 }
 
@@ -253,7 +333,7 @@ pub fn sse_error_event(envelope: &ErrorEnvelope) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ErrorCode, sse_error_event};
+    use super::{ErrorCode, ErrorDialect, sse_error_event};
 
     #[test]
     fn an_envelope_always_has_its_four_keys() {
@@ -270,6 +350,42 @@ mod tests {
         let text = String::from_utf8_lossy(&event);
         assert!(text.starts_with("data: {\"error\":{\"message\":\"a\\n\\nb\\r\""));
         assert_eq!(text.find("\n\n"), Some(text.len() - 2));
+    }
+
+    #[test]
+    fn anthropics_envelope_has_its_own_types_and_the_requests_id() {
+        let busy = ErrorCode::ServersBusy.envelope("Full.");
+        assert_eq!(
+            String::from_utf8_lossy(&busy.to_json_in(ErrorDialect::Anthropic, Some("req_1"))),
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Full."},"request_id":"req_1"}"#
+        );
+        assert_eq!(
+            busy.to_json_in(ErrorDialect::OpenAi, Some("req_1")),
+            busy.to_json()
+        );
+        let kind = |code: ErrorCode| code.envelope("").anthropic_kind().to_owned();
+        assert_eq!(kind(ErrorCode::InvalidApiKey), "authentication_error");
+        assert_eq!(kind(ErrorCode::InsufficientPermissions), "permission_error");
+        assert_eq!(kind(ErrorCode::ModelNotFound), "not_found_error");
+        assert_eq!(kind(ErrorCode::RequestTooLarge), "request_too_large");
+        assert_eq!(kind(ErrorCode::RateLimitExceeded), "rate_limit_error");
+        assert_eq!(kind(ErrorCode::MissingParameter), "invalid_request_error");
+        assert_eq!(kind(ErrorCode::UpstreamTruncated), "api_error");
+        assert_eq!(kind(ErrorCode::UpstreamTimeout), "timeout_error");
+    }
+
+    #[test]
+    fn what_a_server_of_the_dialect_says_stays() {
+        for (said, told) in [
+            ("overloaded_error", "overloaded_error"),
+            ("rate_limit_error", "rate_limit_error"),
+            ("server_error", "api_error"),
+            ("made_up_error", "invalid_request_error"),
+        ] {
+            let mut envelope = ErrorCode::UpstreamError.envelope("x");
+            (envelope.kind, envelope.code) = (said.into(), None);
+            assert_eq!(envelope.anthropic_kind(), told);
+        }
     }
 
     #[test]

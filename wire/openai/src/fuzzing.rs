@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::endpoint::StreamDialect;
 use crate::form::FormReader;
 use crate::peek::{Peek, PeekLimits, peek};
 use crate::rewrite::{Edits, rewrite};
@@ -20,6 +21,7 @@ pub fn stream_reader(data: &[u8]) {
         return;
     };
     let options = StreamOptions {
+        dialect: StreamDialect::Chunks,
         hide_usage: choice & 1 == 1,
         max_event_bytes: if choice & 2 == 2 { 64 } else { 1 << 20 },
     };
@@ -101,6 +103,7 @@ pub fn peek_rewrite(body: &[u8]) {
     assert!(matches!(rewrite(body, &seen, &Edits::default()), Cow::Borrowed(same) if same == body));
     for bits in 1..8_u8 {
         let edits = Edits {
+            previous_response_id: None,
             model: (bits & 1 == 1).then_some("renamed \"model\""),
             include_usage: bits & 2 == 2,
             drop_nulls: bits & 4 == 4,

@@ -34,6 +34,8 @@ mod affinity;
 mod members;
 mod nesting;
 
+pub mod response_shape;
+
 #[doc(hidden)]
 pub mod fuzzing;
 
@@ -43,6 +45,7 @@ pub use error::{ErrorCode, ErrorEnvelope, sse_error_event};
 pub use form::{BadForm, FormReader};
 pub use models::ModelCard;
 pub use peek::{BadRequest, Peek, PeekLimits, peek};
+pub use response_shape::ResponseShape;
 pub use rewrite::{Edits, rewrite};
 pub use stream::{End, Outcome, Step, StreamOptions, StreamReader};
 pub use usage::Usage;

@@ -4,8 +4,8 @@
 //! `stream` and the same limits from `body`: a body on which two parsers may disagree is refused, and
 //! so is one that no parser should be given (broken UTF-8, endless nesting).
 //!
-//! In scope: top-level fields of chat, completions and embeddings. Out of scope: whether messages,
-//! tools or sampling values make sense; the model server says that.
+//! In scope: top-level fields of JSON requests. Out of scope: whether messages, tools or sampling values
+//! make sense; the model server says that.
 
 mod null_spans;
 mod refusal;
@@ -55,8 +55,8 @@ pub struct Peek {
     pub stream: bool,
     /// Whether the client asked for the usage chunk (`stream_options.include_usage`).
     pub include_usage: bool,
-    /// The larger of `max_tokens` and `max_completion_tokens`: servers differ in which one wins, and
-    /// a reservation must cover both.
+    /// The largest of `max_tokens`, `max_completion_tokens` and `max_output_tokens`: servers differ in
+    /// which one wins, and a reservation must cover all.
     pub max_tokens: Option<u64>,
     /// How many choices were asked for.
     pub n: Option<u64>,
@@ -66,12 +66,10 @@ pub struct Peek {
     pub prompt_tokens_estimate: u64,
     /// The answer that this request continues, which only one server holds.
     pub previous_response_id: Option<String>,
-    /// Whether `messages` is there and not null.
-    pub has_messages: bool,
-    /// Whether `prompt` is there and not null.
-    pub has_prompt: bool,
-    /// Whether `input` is there and not null.
-    pub has_input: bool,
+    /// Whether the server shall keep the answer (`store`), as far as the request says.
+    pub store: Option<bool>,
+    /// The fields that carry what the model reads, of those that are there and not null.
+    inputs: Vec<&'static str>,
     messages_is_array: bool,
     pub(crate) spans: RewriteSpans,
 }
@@ -81,6 +79,8 @@ pub struct Peek {
 pub(crate) struct RewriteSpans {
     pub(crate) model: Range<usize>,
     pub(crate) usage: UsageSpan,
+    /// The value of `previous_response_id`.
+    pub(crate) previous: Option<Range<usize>>,
     /// Top-level members whose value is null, each with the comma that goes with it; ascending.
     pub(crate) nulls: Vec<Range<usize>>,
 }
@@ -130,12 +130,25 @@ struct Slots<'a> {
     stream_options: Slot<'a>,
     max_tokens: Slot<'a>,
     max_completion_tokens: Slot<'a>,
+    max_output_tokens: Slot<'a>,
     n: Slot<'a>,
-    messages: Slot<'a>,
-    prompt: Slot<'a>,
-    input: Slot<'a>,
+    store: Slot<'a>,
     previous_response_id: Slot<'a>,
+    inputs: [Slot<'a>; INPUTS.len()],
 }
+
+/// What models read, in the order in which it comes first to them: conversations share their system prompt.
+const INPUTS: [&str; 9] = [
+    "system",
+    "instructions",
+    "messages",
+    "prompt",
+    "input",
+    "query",
+    "documents",
+    "content",
+    "tokens",
+];
 
 impl<'a> Slots<'a> {
     fn named(&mut self, name: &str) -> Option<&mut Slot<'a>> {
@@ -145,12 +158,14 @@ impl<'a> Slots<'a> {
             "stream_options" => &mut self.stream_options,
             "max_tokens" => &mut self.max_tokens,
             "max_completion_tokens" => &mut self.max_completion_tokens,
+            "max_output_tokens" => &mut self.max_output_tokens,
             "n" => &mut self.n,
-            "messages" => &mut self.messages,
-            "prompt" => &mut self.prompt,
-            "input" => &mut self.input,
+            "store" => &mut self.store,
             "previous_response_id" => &mut self.previous_response_id,
-            _ => return None,
+            _ => {
+                let at = INPUTS.iter().position(|input| *input == name)?;
+                self.inputs.get_mut(at)?
+            }
         })
     }
 }
@@ -199,6 +214,7 @@ pub fn peek(body: &[u8], limits: &PeekLimits) -> Result<Peek, BadRequest> {
         .transpose()?;
     let max_tokens = count(&slots.max_tokens, "max_tokens")?;
     let max_completion_tokens = count(&slots.max_completion_tokens, "max_completion_tokens")?;
+    let max_output_tokens = count(&slots.max_output_tokens, "max_output_tokens")?;
     let n = count(&slots.n, "n")?;
     if n == Some(0) {
         return Err(BadRequest::WrongType {
@@ -207,46 +223,86 @@ pub fn peek(body: &[u8], limits: &PeekLimits) -> Result<Peek, BadRequest> {
         });
     }
     let (include_usage, usage) = usage_span(text, &slots.stream_options)?;
-    let messages = slots.messages.given("messages")?;
-    let prompt = slots.prompt.given("prompt")?;
-    let input = slots.input.given("input")?;
-    let prompt_bytes = [messages, prompt, input]
-        .into_iter()
-        .flatten()
-        .map(|raw| u64::try_from(raw.get().len()).unwrap_or(u64::MAX))
+    let mut inputs = Vec::new();
+    for (name, slot) in INPUTS.into_iter().zip(&slots.inputs) {
+        if let Some(raw) = slot.given(name)? {
+            inputs.push((name, raw.get()));
+        }
+    }
+    let prompt_bytes = inputs
+        .iter()
+        .map(|(_, raw)| u64::try_from(raw.len()).unwrap_or(u64::MAX))
         .fold(0, u64::saturating_add);
-    let affinity = messages.or(prompt).or(input).map(|raw| {
-        let bytes = raw.get().as_bytes();
-        fnv1a(bytes.get(..limits.affinity_bytes).unwrap_or(bytes))
-    });
-    let previous_response_id = slots
-        .previous_response_id
-        .given("previous_response_id")?
+    let store = slots
+        .store
+        .given("store")?
+        .map(|raw| boolean(raw, "store"))
+        .transpose()?;
+    let previous = slots.previous_response_id.given("previous_response_id")?;
+    let previous_response_id = previous
         .map(|raw| string(raw, "previous_response_id"))
         .transpose()?;
 
     Ok(Peek {
         stream: stream.unwrap_or(false),
         include_usage,
-        max_tokens: max_tokens.max(max_completion_tokens),
+        max_tokens: max_tokens.max(max_completion_tokens).max(max_output_tokens),
         n,
-        affinity,
+        affinity: affinity(&inputs, limits.affinity_bytes),
         prompt_tokens_estimate: prompt_bytes.div_ceil(4),
         previous_response_id,
-        has_messages: messages.is_some(),
-        has_prompt: prompt.is_some(),
-        has_input: input.is_some(),
-        messages_is_array: messages.is_some_and(|raw| raw.get().starts_with('[')),
+        store,
+        messages_is_array: inputs
+            .iter()
+            .any(|(name, raw)| *name == "messages" && raw.starts_with('[')),
+        inputs: inputs.into_iter().map(|(name, _)| name).collect(),
         spans: RewriteSpans {
             model: span_in(text, model_raw.get()),
             usage,
+            previous: previous.map(|raw| span_in(text, raw.get())),
             nulls: nulls.finish(),
         },
         model,
     })
 }
 
+/// The hash of the head of what the model reads, its parts one behind the other.
+fn affinity(inputs: &[(&'static str, &str)], limit: usize) -> Option<u64> {
+    if inputs.is_empty() {
+        return None;
+    }
+    let mut head = Vec::with_capacity(limit);
+    for (_, raw) in inputs {
+        let room = limit.saturating_sub(head.len());
+        head.extend_from_slice(raw.as_bytes().get(..room).unwrap_or(raw.as_bytes()));
+    }
+    Some(fnv1a(&head))
+}
+
 impl Peek {
+    /// What there is to know of a request without a body.
+    pub fn of_model(model: String, stream: bool) -> Self {
+        Self {
+            model,
+            stream,
+            include_usage: false,
+            max_tokens: None,
+            n: None,
+            affinity: None,
+            prompt_tokens_estimate: 0,
+            previous_response_id: None,
+            store: None,
+            inputs: Vec::new(),
+            messages_is_array: false,
+            spans: RewriteSpans::default(),
+        }
+    }
+
+    /// Whether a field that carries what the model reads is there and not null.
+    pub fn has(&self, input: &str) -> bool {
+        self.inputs.contains(&input)
+    }
+
     /// Checks that the body carries what its endpoint reads.
     ///
     /// # Errors
@@ -254,15 +310,10 @@ impl Peek {
     pub fn require_input(&self, endpoint: Endpoint) -> Result<(), BadRequest> {
         let param = endpoint.input_param();
         let inputs = endpoint.traits().inputs;
-        let there = |name: &&str| match *name {
-            "messages" => self.has_messages,
-            "prompt" => self.has_prompt,
-            _ => self.has_input,
-        };
-        if !inputs.is_empty() && !inputs.iter().any(there) {
+        if !inputs.is_empty() && !inputs.iter().any(|name| self.has(name)) {
             return Err(BadRequest::Missing { param });
         }
-        if endpoint == Endpoint::Chat && !self.messages_is_array {
+        if inputs == ["messages"] && !self.messages_is_array {
             return Err(BadRequest::WrongType {
                 param,
                 expected: "an array",

@@ -16,6 +16,8 @@ mod tests;
 pub struct Edits<'a> {
     /// The name by which the server knows the model, when it is another than the client's.
     pub model: Option<&'a str>,
+    /// The name by which the server knows the response that is continued, likewise.
+    pub previous_response_id: Option<&'a str>,
     /// Have a stream report its usage. No effect on a request that does not stream, because OpenAI
     /// refuses `stream_options` there.
     pub include_usage: bool,
@@ -39,6 +41,13 @@ pub fn rewrite<'a>(body: &'a [u8], peek: &Peek, edits: &Edits<'_>) -> Cow<'a, [u
         splices.push(Splice {
             span: peek.spans.model.clone(),
             text: quoted.into(),
+        });
+    }
+    let previous = peek.spans.previous.as_ref();
+    if let Some((name, span)) = edits.previous_response_id.zip(previous) {
+        splices.push(Splice {
+            span: span.clone(),
+            text: serde_json::Value::from(name).to_string().into(),
         });
     }
     if edits.drop_nulls {

@@ -4,36 +4,47 @@
 //! function of the bytes alone, never of where the chunks were cut:
 //! `concat(outputs(split(s))) == concat(outputs([s]))` for every split of `s`.
 //!
-//! Invariants: the output is valid UTF-8 made of whole frames; it ends with exactly one of `[DONE]` and
-//! an error event, never both; after that nothing is sent.
+//! Invariants: the output is valid UTF-8 made of whole frames; it ends with exactly one of the dialect's
+//! own last word (`[DONE]`, `response.completed`, `message_stop`, …) and an error event, never both; after
+//! that nothing is sent.
 //!
-//! In scope: framing, mending, hiding the usage chunk, counting. Out of scope: time. The host says
+//! In scope: framing, mending, hiding the usage chunk, counting. What a frame means is its dialect's:
+//! `chunks` reads the nameless ones of chat, `events` those with a type. Out of scope: time. The host says
 //! when a silence is too long ([`End::Stalled`]) and closes the upstream when [`StreamReader::is_over`].
 
+mod chunks;
 mod event;
+mod events;
 mod fields;
 mod frames;
 mod outcome;
+mod output;
 mod progress;
+mod protocol;
 #[cfg(test)]
 mod tests;
+mod typed;
 
-use crate::error::{ErrorEnvelope, sse_error_event};
+use std::rc::Rc;
+
+use crate::endpoint::StreamDialect;
+use crate::error::ErrorEnvelope;
 use crate::nesting::{MAX_DEPTH, deeper_than};
+use crate::response_shape::ResponseShape;
 use crate::upstream_error;
 use crate::usage::Usage;
 
-use event::EventView;
 use fields::Fields;
 use frames::{Frame, Scanner};
 pub use outcome::{End, Outcome};
-use progress::Progress;
-
-const DONE_FRAME: &[u8] = b"data: [DONE]\n\n";
+use output::Output;
+use protocol::{Judged, Protocol};
 
 /// How to treat one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamOptions {
+    /// What the stream speaks.
+    pub dialect: StreamDialect,
     /// The client did not ask for the usage chunk: read it and keep it.
     pub hide_usage: bool,
     /// Largest frame, in bytes, with its terminator. A frame is held in memory until it is whole.
@@ -41,10 +52,11 @@ pub struct StreamOptions {
 }
 
 impl Default for StreamOptions {
-    /// 1 MiB: a chunk with the log-probabilities of 20 candidates takes a few KiB, an isolate has
-    /// 128 MiB for hundreds of streams.
+    /// Chat's chunks of up to 1 MiB: one with the log-probabilities of 20 candidates takes a few KiB, an
+    /// isolate has 128 MiB for hundreds of streams.
     fn default() -> Self {
         Self {
+            dialect: StreamDialect::Chunks,
             hide_usage: false,
             max_event_bytes: 1 << 20,
         }
@@ -71,8 +83,10 @@ pub struct StreamReader {
     /// The frame that is not whole yet, already scanned by `scanner`.
     pending: Vec<u8>,
     at_first_frame: bool,
-    progress: Progress,
+    protocol: Protocol,
     outcome: Option<Outcome>,
+    /// What the client was told, or would have been, when the stream ended badly.
+    error: Option<ErrorEnvelope>,
 }
 
 /// What becomes of one frame.
@@ -91,8 +105,17 @@ impl StreamReader {
             scanner: Scanner::default(),
             pending: Vec::new(),
             at_first_frame: true,
-            progress: Progress::default(),
+            protocol: Protocol::new(&options, None),
             outcome: None,
+            error: None,
+        }
+    }
+
+    /// The same for responses whose missing fields are filled in.
+    pub fn with_shape(options: StreamOptions, shape: Rc<ResponseShape>) -> Self {
+        Self {
+            protocol: Protocol::new(&options, Some(shape)),
+            ..Self::new(options)
         }
     }
 
@@ -133,15 +156,15 @@ impl StreamReader {
         if self.outcome.is_some() {
             return sent;
         }
-        if how == End::Eof && self.progress.finished() {
+        if how == End::Eof && self.protocol.is_finished() {
             self.outcome = Some(Outcome::Complete);
-            sent.extend_from_slice(DONE_FRAME);
+            sent.extend_from_slice(self.protocol.last_word());
             return sent;
         }
         let outcome = how.unfinished();
         self.outcome = Some(outcome);
         if let Some(envelope) = outcome.envelope() {
-            sent.extend_from_slice(&sse_error_event(&envelope));
+            sent.extend_from_slice(&self.last_error(envelope));
         }
         sent
     }
@@ -158,19 +181,31 @@ impl StreamReader {
 
     /// The last usage the server reported.
     pub fn usage(&self) -> Option<Usage> {
-        self.progress.usage()
+        self.protocol.usage()
     }
 
     /// Chunks passed on that carried text, reasoning or part of a tool call: what to count when a stream
     /// was cut before its usage came. It is a lower bound of the tokens, since servers hold back the
     /// pieces of one character or one tool call and send them together.
     pub fn chunks_with_content(&self) -> u64 {
-        self.progress.chunks_with_content()
+        self.protocol.chunks_with_content()
     }
 
     /// Whether the model has begun to speak.
     pub fn saw_first_token(&self) -> bool {
-        self.progress.chunks_with_content() > 0
+        self.protocol.chunks_with_content() > 0
+    }
+
+    /// The error that the stream ended with.
+    pub fn error(&self) -> Option<&ErrorEnvelope> {
+        self.error.as_ref()
+    }
+
+    /// Notes the error and writes it as the dialect's last event.
+    fn last_error(&mut self, envelope: ErrorEnvelope) -> Vec<u8> {
+        let event = self.protocol.error_event(&envelope);
+        self.error = Some(envelope);
+        event
     }
 
     /// Reads every whole frame of `buffer` and returns how many of its bytes are done with.
@@ -186,7 +221,7 @@ impl StreamReader {
                 Verdict::Drop => out.drop_frame(),
                 Verdict::Fail(outcome, envelope) => {
                     self.outcome = Some(outcome);
-                    out.replace(&sse_error_event(&envelope));
+                    out.replace(&self.last_error(envelope));
                 }
             }
             start = frame.end;
@@ -205,12 +240,12 @@ impl StreamReader {
     fn fail_too_large(&mut self, out: &mut Output<'_>) {
         self.outcome = Some(Outcome::EventTooLarge);
         if let Some(envelope) = Outcome::EventTooLarge.envelope() {
-            out.replace(&sse_error_event(&envelope));
+            out.replace(&self.last_error(envelope));
         }
     }
 
     /// A clean end may cut the empty line off the last frame. A frame that is whole but for that
-    /// counts; the beginning of a `[DONE]` after a finish counts as its wish.
+    /// counts; the beginning of the last word after a finish counts as its wish.
     fn read_last_words(&mut self, rest: &[u8], sent: &mut Vec<u8>) {
         let frame = Frame {
             end: rest.len(),
@@ -221,13 +256,13 @@ impl StreamReader {
             Verdict::Rendered(rendered) => sent.extend_from_slice(&rendered),
             Verdict::Drop => {}
             Verdict::Fail(Outcome::InvalidEvent, _) => {
-                if !(self.progress.finished() && DONE_FRAME.starts_with(rest)) {
-                    self.progress.forget_finish();
+                if !(self.protocol.is_finished() && self.protocol.last_word().starts_with(rest)) {
+                    self.protocol.forget_finish();
                 }
             }
             Verdict::Fail(outcome, envelope) => {
                 self.outcome = Some(outcome);
-                sent.extend_from_slice(&sse_error_event(&envelope));
+                sent.extend_from_slice(&self.last_error(envelope));
             }
         }
     }
@@ -235,9 +270,9 @@ impl StreamReader {
     fn judge(&mut self, bytes: &[u8], frame: &Frame) -> Verdict {
         let at_first_frame = std::mem::replace(&mut self.at_first_frame, false);
         if bytes.len() > self.options.max_event_bytes {
-            return fail(Outcome::EventTooLarge);
+            return self.verdict(None, Judged::unfit(Outcome::EventTooLarge));
         }
-        // The shape that every engine writes, and the only one that is not looked at line by line.
+        // The two shapes that every engine writes, and the only ones that are not looked at line by line.
         if frame.plain
             && let Some(payload) = bytes
                 .strip_prefix(b"data: ")
@@ -245,7 +280,12 @@ impl StreamReader {
             && let Ok(payload) = std::str::from_utf8(payload)
             && trimmed(payload).len() == payload.len()
         {
-            return self.judge_payload(payload);
+            let judged = self.judge_payload(None, payload);
+            return self.verdict(None, judged);
+        }
+        if let Some((name, payload)) = named_event(bytes) {
+            let judged = self.judge_payload(Some(name), payload);
+            return self.verdict(Some(name), judged);
         }
         self.judge_fields(bytes, at_first_frame)
     }
@@ -258,18 +298,19 @@ impl StreamReader {
             Some(rest) if at_first_frame => rest,
             _ => &text,
         };
-        let fields = Fields::parse(text);
+        let mut fields = Fields::parse(text);
         if fields.is_error {
             let message = fields.data.as_deref().unwrap_or_default();
-            return fail_upstream(upstream_error::read_event(message));
+            let judged = Judged::upstream(upstream_error::read_event(message));
+            return self.verdict(None, judged);
         }
-        let verdict = match fields.data.as_deref() {
-            Some(payload) => self.judge_payload(payload),
-            None if fields.comments.is_empty() => Verdict::Drop,
-            None => Verdict::Pass,
+        let judged = match fields.data.as_deref() {
+            Some(payload) => self.judge_payload(fields.event, payload),
+            None if fields.comments.is_empty() => Judged::Drop,
+            None => Judged::Pass,
         };
-        match verdict {
-            Verdict::Pass => {
+        match judged {
+            Judged::Pass => {
                 let rendered = fields.render();
                 if rendered == bytes {
                     Verdict::Pass
@@ -277,114 +318,72 @@ impl StreamReader {
                     Verdict::Rendered(rendered)
                 }
             }
-            other => other,
+            Judged::Replaced(payload) => {
+                fields.data = Some(payload.into());
+                Verdict::Rendered(fields.render())
+            }
+            other => self.verdict(None, other),
         }
     }
 
-    fn judge_payload(&mut self, payload: &str) -> Verdict {
+    fn verdict(&self, name: Option<&str>, judged: Judged) -> Verdict {
+        match judged {
+            Judged::Pass => Verdict::Pass,
+            Judged::Replaced(payload) => Verdict::Rendered(frame_of(name, &payload)),
+            Judged::LastWord if !self.protocol.last_word().is_empty() => {
+                Verdict::Rendered(self.protocol.last_word().to_vec())
+            }
+            Judged::Drop | Judged::LastWord => Verdict::Drop,
+            Judged::Fail(outcome, envelope) => Verdict::Fail(outcome, envelope),
+        }
+    }
+
+    fn judge_payload(&mut self, name: Option<&str>, payload: &str) -> Judged {
         let payload = trimmed(payload);
         if payload.is_empty() {
-            return Verdict::Drop;
-        }
-        if payload == "[DONE]" {
-            self.outcome = Some(Outcome::Complete);
-            return Verdict::Pass;
+            return Judged::Drop;
         }
         if deeper_than(payload.as_bytes(), MAX_DEPTH) {
-            return fail(Outcome::InvalidEvent);
+            return Judged::unfit(Outcome::InvalidEvent);
         }
-        let Ok(view) = EventView::read(payload) else {
-            return fail(Outcome::InvalidEvent);
-        };
-        if view.is_error() {
-            return fail_upstream(upstream_error::read_event(payload));
+        let (judged, ending) = self.protocol.judge(name, payload);
+        if let Some((outcome, error)) = ending {
+            self.outcome = Some(outcome);
+            self.error = error;
         }
-        if view.lacks_choices() {
-            return fail(Outcome::InvalidEvent);
-        }
-        self.progress.note(&view);
-        if self.options.hide_usage && view.is_usage_chunk() {
-            return Verdict::Drop;
-        }
-        Verdict::Pass
+        judged
     }
+}
+
+/// `event: name` and one line of data, as typed events are written; `error` is looked at elsewhere.
+fn named_event(bytes: &[u8]) -> Option<(&str, &str)> {
+    let rest = bytes.strip_prefix(b"event: ")?.strip_suffix(b"\n\n")?;
+    let line_end = memchr::memchr(b'\n', rest)?;
+    let (name, data) = rest.split_at_checked(line_end)?;
+    let payload = data.strip_prefix(b"\ndata: ")?;
+    if memchr::memchr2(b'\n', b'\r', payload).is_some() || memchr::memchr(b'\r', name).is_some() {
+        return None;
+    }
+    let (name, payload) = (
+        std::str::from_utf8(name).ok()?,
+        std::str::from_utf8(payload).ok()?,
+    );
+    (trimmed(payload).len() == payload.len() && name != "error").then_some((name, payload))
+}
+
+fn frame_of(name: Option<&str>, payload: &str) -> Vec<u8> {
+    let name = name.map(|name| ["event: ", name, "\n"].concat());
+    [
+        name.as_deref().unwrap_or_default(),
+        "data: ",
+        payload,
+        "\n\n",
+    ]
+    .concat()
+    .into_bytes()
 }
 
 /// Without the white space that JSON allows around a value; line breaks are those between data lines.
 fn trimmed(payload: &str) -> &str {
     payload.trim_matches([' ', '\t', '\n'])
-}
-
-fn fail_upstream(error: upstream_error::Normalised) -> Verdict {
-    let outcome = Outcome::UpstreamError {
-        client_fault: error.client_fault,
-    };
-    Verdict::Fail(outcome, error.envelope)
-}
-
-fn fail(outcome: Outcome) -> Verdict {
-    match outcome.envelope() {
-        Some(envelope) => Verdict::Fail(outcome, envelope),
-        None => Verdict::Drop,
-    }
-}
-
-/// Gathers what goes out for one buffer without copying until something differs.
-struct Output<'b> {
-    buffer: &'b [u8],
-    /// As long as nothing differs: how much of the buffer's head goes out as it is.
-    clean: usize,
-    /// Something was left out or put in.
-    differs: bool,
-    made: Vec<u8>,
-}
-
-impl<'b> Output<'b> {
-    fn new(buffer: &'b [u8]) -> Self {
-        Self {
-            buffer,
-            clean: 0,
-            differs: false,
-            made: Vec::new(),
-        }
-    }
-
-    fn pass(&mut self, span: std::ops::Range<usize>) {
-        if self.differs {
-            self.made
-                .extend_from_slice(self.buffer.get(span).unwrap_or_default());
-        } else {
-            self.clean = span.end;
-        }
-    }
-
-    fn drop_frame(&mut self) {
-        if !self.differs {
-            self.differs = true;
-            self.made.reserve(self.buffer.len());
-            self.made
-                .extend_from_slice(self.buffer.get(..self.clean).unwrap_or_default());
-        }
-    }
-
-    fn replace(&mut self, bytes: &[u8]) {
-        self.drop_frame();
-        self.made.extend_from_slice(bytes);
-    }
-
-    fn into_step(self) -> Step {
-        if !self.differs && self.clean == self.buffer.len() {
-            return Step::Untouched;
-        }
-        self.into_replacement()
-    }
-
-    fn into_replacement(mut self) -> Step {
-        self.drop_frame();
-        if self.made.is_empty() {
-            Step::Hold
-        } else {
-            Step::Replace(self.made)
-        }
-    }
 }

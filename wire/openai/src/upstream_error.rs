@@ -25,6 +25,8 @@ pub struct Normalised {
     pub envelope: ErrorEnvelope,
     /// The request is at fault, whatever status the server gave: the breaker must not count it.
     pub client_fault: bool,
+    /// The server gave a status and nothing to go with it.
+    pub without_message: bool,
 }
 
 /// What an error says of itself, before its status is settled.
@@ -61,6 +63,7 @@ pub(crate) fn found(code: ErrorCode, message: &str) -> Normalised {
         status: code.status(),
         envelope: code.envelope(message),
         client_fault: false,
+        without_message: false,
     }
 }
 
@@ -177,6 +180,7 @@ fn settle(http: Option<u16>, told: Told) -> Normalised {
             status: 400,
             envelope,
             client_fault: true,
+            without_message: false,
         };
     }
     let code = match (http, claimed) {
@@ -191,6 +195,7 @@ fn settle(http: Option<u16>, told: Told) -> Normalised {
     match code {
         Some(code) => Normalised {
             status: code.status(),
+            without_message: message.is_none(),
             envelope: code.envelope(gateway_message(code, message)),
             client_fault: false,
         },
@@ -225,6 +230,7 @@ fn passed_on(
         _ => None,
     };
     let kind = kind.filter(|kind| kind.ends_with("_error") && !kind.contains(char::is_uppercase));
+    let without_message = message.is_none();
     let envelope = ErrorEnvelope {
         message: clip(message.unwrap_or_else(|| {
             format!("The model server answered with status {status} and no message.")
@@ -239,6 +245,7 @@ fn passed_on(
         status,
         envelope,
         client_fault: (400..500).contains(&status) && !matches!(status, 408 | 429),
+        without_message,
     }
 }
 

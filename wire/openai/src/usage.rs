@@ -1,4 +1,5 @@
-//! Token counts as the server reports them.
+//! Token counts as the server reports them, under OpenAI's older names (`prompt_tokens`), its newer ones
+//! (`input_tokens`) or Anthropic's.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,6 +23,14 @@ struct Reported<'a> {
     #[serde(borrow, default)]
     completion_tokens: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    input_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cache_creation_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cache_read_input_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     total_tokens: Option<&'a RawValue>,
 }
 
@@ -35,8 +44,18 @@ impl Usage {
         }
         let reported: Reported<'_> = serde_json::from_str(json).ok()?;
         let count = |raw: Option<&RawValue>| raw.and_then(|raw| raw.get().parse::<u64>().ok());
-        let prompt = count(reported.prompt_tokens);
-        let completion = count(reported.completion_tokens);
+        // Anthropic counts what was in the cache beside the input, OpenAI as a part of it.
+        let beside = [
+            reported.cache_creation_input_tokens,
+            reported.cache_read_input_tokens,
+        ];
+        let cached = beside
+            .into_iter()
+            .filter_map(count)
+            .fold(0, u64::saturating_add);
+        let input = count(reported.input_tokens).map(|input| input.saturating_add(cached));
+        let prompt = count(reported.prompt_tokens).or(input);
+        let completion = count(reported.completion_tokens).or(count(reported.output_tokens));
         let total = count(reported.total_tokens);
         prompt.or(completion).or(total)?;
         let prompt_tokens = prompt.unwrap_or(0);
@@ -66,6 +85,17 @@ mod tests {
                 total_tokens: 7
             })
         );
+    }
+
+    #[test]
+    fn the_newer_names_and_anthropics_cache_counts_are_read() {
+        let read =
+            |json| Usage::read(json).map(|usage| (usage.prompt_tokens, usage.completion_tokens));
+        let newer = r#"{"input_tokens":12,"output_tokens":2,"total_tokens":14,"input_tokens_details":{"cached_tokens":4}}"#;
+        assert_eq!(read(newer), Some((12, 2)));
+        let anthropic = r#"{"cache_read_input_tokens":13,"cache_creation_input_tokens":null,"input_tokens":1,"output_tokens":10}"#;
+        assert_eq!(read(anthropic), Some((14, 10)));
+        assert_eq!(read(r#"{"output_tokens":2}"#), Some((0, 2)));
     }
 
     #[test]

@@ -253,7 +253,7 @@ fn statuses_that_tell_the_truth_are_kept() {
         (404, "model_not_found".to_owned())
     );
     assert_eq!(
-        status_and_code(404, r#"{"detail":"Not Found"}"#),
+        status_and_code(404, r#"{"detail":"No such adapter"}"#),
         (404, "not_found".to_owned())
     );
     assert_eq!(
@@ -263,10 +263,6 @@ fn statuses_that_tell_the_truth_are_kept() {
     assert_eq!(
         status_and_code(500, "Internal Server Error"),
         (500, "upstream_error".to_owned())
-    );
-    assert_eq!(
-        status_and_code(501, "no"),
-        (501, "upstream_error".to_owned())
     );
     assert_eq!(
         status_and_code(
@@ -349,4 +345,118 @@ fn what_is_no_answer_cannot_become_a_stream() {
     let refusal = chunks_from_answer(Endpoint::Chat, b"<html>", true).unwrap_err();
     assert_eq!(refusal.code.as_deref(), Some("upstream_invalid_answer"));
     assert!(chunks_from_answer(Endpoint::Embeddings, br#"{"data":[{}]}"#, true).is_err());
+}
+
+#[test]
+fn a_route_that_the_server_lacks_is_nobodys_failure() {
+    let llama_cpp = include_str!("../../tests/recordings/llama-cpp-moderations-404.json");
+    let not_started = include_str!("../../tests/recordings/llama-cpp-rerank-501.json");
+    for (status, body) in [
+        (404, llama_cpp),
+        (404, r#"{"detail":"Not Found"}"#),
+        (404, "<html><body>404</body></html>"),
+        (404, ""),
+        (405, r#"{"detail":"Method Not Allowed"}"#),
+        (501, not_started),
+        (501, "no"),
+    ] {
+        let Answer::Error {
+            status,
+            envelope,
+            client_fault,
+        } = read_answer(Endpoint::Rerank, status, None, body.as_bytes())
+        else {
+            panic!("{body}");
+        };
+        assert_eq!((status, client_fault), (404, true), "{body}");
+        assert_eq!(envelope.code.as_deref(), Some("endpoint_not_supported"));
+        assert!(envelope.message.contains("`/v1/rerank`"));
+    }
+}
+
+#[test]
+fn each_endpoint_has_a_shape_of_its_own() {
+    let recorded = [
+        (
+            Endpoint::Responses,
+            include_str!("../../tests/recordings/llama-cpp-responses.json"),
+            (14, 10),
+        ),
+        (
+            Endpoint::Messages,
+            include_str!("../../tests/recordings/llama-cpp-messages.json"),
+            (14, 10),
+        ),
+        (
+            Endpoint::CountTokens,
+            include_str!("../../tests/recordings/llama-cpp-count-tokens.json"),
+            (0, 0),
+        ),
+        (
+            Endpoint::Tokenize,
+            include_str!("../../tests/recordings/llama-cpp-tokenize.json"),
+            (0, 0),
+        ),
+        (
+            Endpoint::Tokenize,
+            include_str!("../../tests/recordings/llama-cpp-tokenize-pieces.json"),
+            (0, 0),
+        ),
+        (
+            Endpoint::Detokenize,
+            include_str!("../../tests/recordings/llama-cpp-detokenize.json"),
+            (0, 0),
+        ),
+        (
+            Endpoint::Tokenize,
+            r#"{"count":1,"max_model_len":8,"tokens":[1],"token_strs":null}"#,
+            (0, 0),
+        ),
+        (Endpoint::Detokenize, r#"{"prompt":"x"}"#, (0, 0)),
+        (
+            Endpoint::Rerank,
+            r#"{"id":"r","model":"m","usage":{"total_tokens":9,"prompt_tokens":9},"results":[{"index":0,"relevance_score":0.5}]}"#,
+            (9, 0),
+        ),
+        (
+            Endpoint::Moderations,
+            r#"{"id":"m","model":"m","results":[{"flagged":false}]}"#,
+            (0, 0),
+        ),
+        (
+            Endpoint::ImagesGenerations,
+            r#"{"created":1,"data":[{"b64_json":"eA=="}],"usage":{"input_tokens":2,"output_tokens":3,"total_tokens":5}}"#,
+            (2, 3),
+        ),
+        (
+            Endpoint::Responses,
+            r#"{"id":"r","object":"response","status":"failed","error":{"code":"server_error","message":"x"},"output":[]}"#,
+            (0, 0),
+        ),
+        (
+            Endpoint::Responses,
+            r#"{"id":"r","object":"response","deleted":true}"#,
+            (0, 0),
+        ),
+    ];
+    for (endpoint, body, tokens) in recorded {
+        let Answer::Pass { usage, mended } = read_answer(endpoint, 200, JSON, body.as_bytes())
+        else {
+            panic!("{endpoint:?} {body}");
+        };
+        let usage = usage.unwrap_or_default();
+        assert_eq!(mended, None);
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens),
+            tokens,
+            "{endpoint:?}"
+        );
+        for wrong in ["{}", "<html>", r#"{"error":"no"}"#, r#"{"ok":true}"#] {
+            let judged = read_answer(endpoint, 200, JSON, wrong.as_bytes());
+            assert!(
+                matches!(judged, Answer::Error { status: 502, .. }),
+                "{endpoint:?} {wrong}"
+            );
+        }
+    }
 }

@@ -16,8 +16,8 @@ fn the_fields_of_a_chat_request_are_read() {
     )
     .unwrap();
     assert_eq!(seen.model, "m");
-    assert!(seen.stream && seen.include_usage && seen.has_messages);
-    assert!(!seen.has_prompt && !seen.has_input);
+    assert!(seen.stream && seen.include_usage && seen.has("messages"));
+    assert!(!seen.has("prompt") && !seen.has("input"));
     assert_eq!((seen.max_tokens, seen.n), (Some(9), Some(2)));
     assert_eq!(seen.prompt_tokens_estimate, 32_u64.div_ceil(4));
     assert_eq!(seen.previous_response_id.as_deref(), Some("resp_1"));
@@ -29,7 +29,7 @@ fn nulls_mean_default() {
         r#"{"model":"m","stream":null,"stream_options":null,"max_tokens":null,"n":null,"messages":null}"#,
     )
     .unwrap();
-    assert!(!seen.stream && !seen.include_usage && !seen.has_messages);
+    assert!(!seen.stream && !seen.include_usage && !seen.has("messages"));
     assert_eq!((seen.max_tokens, seen.n, seen.affinity), (None, None, None));
 }
 
@@ -208,4 +208,47 @@ fn prompts_that_begin_alike_share_their_affinity() {
 #[test]
 fn a_name_with_half_a_surrogate_pair_is_only_unknown() {
     assert!(look(r#"{"\ud800":1,"model":"m"}"#).is_ok());
+}
+
+#[test]
+fn what_a_response_continues_is_spliced_and_every_other_byte_stays() {
+    let body = br#"{ "model":"m", "previous_response_id" : "resp_1~srv_x","input":"hi","store":false, "max_output_tokens":9 }"#;
+    let seen = peek(body, &PeekLimits::default()).unwrap();
+    assert_eq!(seen.previous_response_id.as_deref(), Some("resp_1~srv_x"));
+    assert_eq!((seen.store, seen.max_tokens), (Some(false), Some(9)));
+    let edits = crate::Edits {
+        previous_response_id: Some("resp_1"),
+        ..crate::Edits::default()
+    };
+    let rewritten = crate::rewrite(body, &seen, &edits).into_owned();
+    let expected = String::from_utf8_lossy(body).replace("resp_1~srv_x", "resp_1");
+    assert_eq!(String::from_utf8(rewritten).unwrap(), expected);
+}
+
+#[test]
+fn a_system_prompt_is_part_of_what_prompts_share() {
+    let affinity = |body: &str| {
+        peek(body.as_bytes(), &PeekLimits::default())
+            .unwrap()
+            .affinity
+    };
+    let with = affinity(r#"{"model":"m","system":"s","messages":[]}"#);
+    assert_eq!(
+        with,
+        affinity(r#"{"messages":[],"model":"m","system":"s"}"#)
+    );
+    assert_ne!(with, affinity(r#"{"model":"m","messages":[]}"#));
+}
+
+#[test]
+fn tokenize_takes_any_of_its_inputs() {
+    for input in ["prompt", "messages", "content"] {
+        let body = format!(r#"{{"model":"m","{input}":"x"}}"#);
+        let seen = peek(body.as_bytes(), &PeekLimits::default()).unwrap();
+        assert_eq!(seen.require_input(Endpoint::Tokenize), Ok(()));
+    }
+    let seen = peek(br#"{"model":"m"}"#, &PeekLimits::default()).unwrap();
+    let missing = seen.require_input(Endpoint::Tokenize);
+    assert_eq!(missing, Err(BadRequest::Missing { param: "prompt" }));
+    assert_eq!(seen.require_input(Endpoint::Responses), Ok(()));
 }

@@ -14,21 +14,25 @@ fn rewritten(body: &str, edits: Edits<'_>) -> String {
 }
 
 const RENAME: Edits<'static> = Edits {
+    previous_response_id: None,
     model: Some("real/\"name\""),
     include_usage: false,
     drop_nulls: false,
 };
 const USAGE: Edits<'static> = Edits {
+    previous_response_id: None,
     model: None,
     include_usage: true,
     drop_nulls: false,
 };
 const NULLS: Edits<'static> = Edits {
+    previous_response_id: None,
     model: None,
     include_usage: false,
     drop_nulls: true,
 };
 const USAGE_AND_NULLS: Edits<'static> = Edits {
+    previous_response_id: None,
     model: None,
     include_usage: true,
     drop_nulls: true,
@@ -39,6 +43,7 @@ fn nothing_to_do_borrows_the_body() {
     let body = br#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
     let seen = peek(body, &PeekLimits::default()).unwrap();
     let edits = Edits {
+        previous_response_id: None,
         model: Some("m"),
         include_usage: true,
         drop_nulls: true,
@@ -138,6 +143,7 @@ fn a_peek_of_another_body_gives_bytes_and_no_panic() {
     .unwrap();
     for body in ["", "{}", "żółw", r#"{"model":"m"}"#] {
         let edits = Edits {
+            previous_response_id: None,
             model: Some("z"),
             include_usage: true,
             drop_nulls: true,
@@ -222,7 +228,7 @@ proptest! {
     #[test]
     fn every_byte_outside_a_splice_stays(members in members(), gap in gap()) {
         let body = spell(&members, &gap);
-        let edits = Edits { model: Some("real"), include_usage: true, drop_nulls: false };
+        let edits = Edits { previous_response_id: None, model: Some("real"), include_usage: true, drop_nulls: false };
         let expected: Vec<Spelled> = members
             .into_iter()
             .map(|(name, colon, value)| match name.as_str() {

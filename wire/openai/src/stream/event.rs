@@ -103,7 +103,7 @@ fn delta_has_content(delta: &str) -> bool {
 }
 
 /// Anything but null, `false`, `""` and empty brackets.
-fn is_substantial(raw: &str) -> bool {
+pub(super) fn is_substantial(raw: &str) -> bool {
     let inner = match raw.as_bytes() {
         [b'"', inner @ .., b'"'] => return !inner.is_empty(),
         [b'{', inner @ .., b'}'] | [b'[', inner @ .., b']'] => inner,

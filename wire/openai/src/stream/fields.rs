@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// One frame taken apart. Fields that mean nothing to an OpenAI client (`retry`, unknown names) are left out.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    event: Option<&'a str>,
+    pub(super) event: Option<&'a str>,
     id: Option<&'a str>,
     /// The data lines joined with LF; `None` without any.
     pub(super) data: Option<Cow<'a, str>>,

@@ -1,5 +1,6 @@
 //! What servers do to streams, and what comes out.
 
+mod events;
 mod misbehaviour;
 mod recordings;
 mod splits;
