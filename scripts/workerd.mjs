@@ -71,6 +71,7 @@ export function settings(env = process.env) {
     networks: allowedNetworks(env),
     loopback: flag(env, "ALLOW_LOOPBACK"),
     allowHosts: env.ALLOW_HOSTS ?? "",
+    corsOrigins: env.CORS_ORIGINS ?? "",
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
     secrets: {
@@ -85,7 +86,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, allowHosts, faults, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -94,6 +95,7 @@ function configuration({ host, port, stateDir, networks, loopback, allowHosts, f
     ...Object.keys(secrets).map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
     `(name = "ALLOW_HOSTS", text = ${text(allowHosts)})`,
+    `(name = "CORS_ORIGINS", text = ${text(corsOrigins)})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),

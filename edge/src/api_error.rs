@@ -28,20 +28,75 @@ pub struct ApiError {
 /// What to tell the SDK about trying again by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
-    /// It decides by the status.
+    /// It decides by the status: OpenAI's repeat 408, 409, 429 and 5xx.
     Default,
-    /// Not: the gateway has spent its own tries, so more would multiply them.
+    /// It should, whatever it makes of the status.
+    Yes,
+    /// Not: the gateway has spent its own tries and more would multiply them, or the same again would be
+    /// refused again.
     No,
+}
+
+/// How a code is answered where nothing more is known: when to come back, and whether to try again.
+/// `docs/status-codes.md` has the same table.
+const fn advice(code: ErrorCode) -> (Option<Span>, Retry) {
+    match code {
+        // Objects are back within a second, or it lasts.
+        ErrorCode::GatewayUnavailable => (Some(Span::from_secs(1)), Retry::Default),
+        // About as long as an answer takes.
+        ErrorCode::ServersBusy => (Some(Span::from_secs(2)), Retry::Default),
+        ErrorCode::IdempotencyInProgress => (Some(Span::from_secs(1)), Retry::Yes),
+        ErrorCode::Conflict
+        | ErrorCode::IdempotencyReplyErased
+        | ErrorCode::NoHealthyServer
+        | ErrorCode::InsufficientQuota
+        | ErrorCode::UpstreamError
+        | ErrorCode::UpstreamInvalidAnswer
+        | ErrorCode::UpstreamRefusedKey
+        | ErrorCode::UpstreamRedirected
+        | ErrorCode::UpstreamUnreachable
+        | ErrorCode::UpstreamTruncated
+        | ErrorCode::UpstreamStalled
+        | ErrorCode::UpstreamTimeout => (None, Retry::No),
+        // 4xx, which no SDK repeats (but 408); a limit, which knows when it ends; a fault, which may not come again.
+        ErrorCode::InvalidJson
+        | ErrorCode::JsonTooDeep
+        | ErrorCode::InvalidMultipart
+        | ErrorCode::MissingParameter
+        | ErrorCode::InvalidType
+        | ErrorCode::InvalidValue
+        | ErrorCode::DuplicateParameter
+        | ErrorCode::ContextLengthExceeded
+        | ErrorCode::InvalidApiKey
+        | ErrorCode::InsufficientPermissions
+        | ErrorCode::ModelNotFound
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::UploadStalled
+        | ErrorCode::RequestTooLarge
+        | ErrorCode::UriTooLong
+        | ErrorCode::UnsupportedEncoding
+        | ErrorCode::HeadersTooLarge
+        | ErrorCode::Unprocessable
+        | ErrorCode::IdempotencyKeyReused
+        | ErrorCode::RateLimitExceeded
+        | ErrorCode::InternalError => (None, Retry::Default),
+    }
 }
 
 impl ApiError {
     /// An error of this code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::of(code, code.envelope(message))
+    }
+
+    fn of(code: ErrorCode, envelope: ErrorEnvelope) -> Self {
+        let (retry_after, retry) = advice(code);
         Self {
-            envelope: Box::new(code.envelope(message)),
+            envelope: Box::new(envelope),
             status: code.status(),
-            retry_after: None,
-            retry: Retry::Default,
+            retry_after,
+            retry,
             allow: None,
         }
     }
@@ -53,10 +108,15 @@ impl ApiError {
         self
     }
 
-    /// The same, with a time to come back.
+    /// The same, with a time to come back: then trying again is of use.
     #[must_use]
     pub const fn retry_after(mut self, retry_after: Option<Span>) -> Self {
-        self.retry_after = retry_after;
+        if let Some(after) = retry_after {
+            self.retry_after = Some(after);
+            if matches!(self.retry, Retry::No) {
+                self.retry = Retry::Default;
+            }
+        }
         self
     }
 
@@ -98,10 +158,12 @@ impl ApiError {
             response = response.with_header("allow", methods);
         }
         let too_long = self.retry_after.is_some_and(|after| after > PATIENCE);
-        if self.retry == Retry::No || too_long {
-            response = response.with_header("x-should-retry", "false");
+        match self.retry {
+            _ if too_long => response.with_header("x-should-retry", "false"),
+            Retry::No => response.with_header("x-should-retry", "false"),
+            Retry::Yes => response.with_header("x-should-retry", "true"),
+            Retry::Default => response,
         }
-        response
     }
 
     /// No such path.
@@ -139,29 +201,26 @@ impl ApiError {
                 ErrorCode::ServersBusy,
                 format!("Every server of `{model}` is full, and so are their queues. Come back in a moment."),
             )
-            .retry_after(Some(retry_after.unwrap_or(Span::from_secs(2)))),
+            .retry_after(*retry_after),
             Failure::Backpressure { status, retry_after } => Self::new(
                 ErrorCode::ServersBusy,
                 format!("The servers of `{model}` asked for a pause."),
             )
             .status(*status)
-            .retry_after(Some(retry_after.unwrap_or(Span::from_secs(2))))
+            .retry_after(*retry_after)
             .do_not_retry_if(*status != 429),
             Failure::Upstream { last, attempts } => Self::new(
                 upstream_code(*last),
                 format!("`{model}` could not answer: {last} after {}.", tries(*attempts)),
-            )
-            .do_not_retry(),
+            ),
             Failure::TimedOut { attempts } => Self::new(
                 ErrorCode::UpstreamTimeout,
                 format!("`{model}` did not answer in time ({}).", tries(*attempts)),
-            )
-            .do_not_retry(),
+            ),
             Failure::Unreachable => Self::new(
                 ErrorCode::GatewayUnavailable,
                 "The gateway's own state could not be reached. Nothing was sent to a server; try again.",
-            )
-            .retry_after(Some(Span::from_secs(1))),
+            ),
         }
     }
 
@@ -195,7 +254,6 @@ impl From<Unanswered> for ApiError {
             ErrorCode::GatewayUnavailable,
             "The gateway's own state could not be reached, so nothing was decided. Try again.",
         )
-        .retry_after(Some(Span::from_secs(1)))
     }
 }
 
@@ -211,13 +269,95 @@ impl From<BodyTooLarge> for ApiError {
 
 impl From<BadRequest> for ApiError {
     fn from(refused: BadRequest) -> Self {
-        let status = refused.code().status();
-        Self {
-            envelope: Box::new(refused.envelope()),
-            status,
-            retry_after: None,
-            retry: Retry::Default,
-            allow: None,
-        }
+        Self::of(refused.code(), refused.envelope())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/status-codes.md");
+
+    fn header(response: &Response, name: &str) -> Option<String> {
+        let mut found = response.headers.iter().filter(|(key, _)| key == name);
+        let value = found.next().map(|(_, value)| value.clone());
+        assert_eq!(found.next(), None, "`{name}` twice");
+        value
+    }
+
+    /// Code, `Retry-After` and `x-should-retry` of each row of the second table.
+    fn documented() -> Vec<[String; 3]> {
+        let (_, section) = DOCUMENT.split_once("\n## Trying again\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let row = |line: &str| {
+            let cells = line.strip_prefix("| `")?.split('|');
+            let mut cells = cells.map(|cell| cell.replace('`', "").trim().to_owned());
+            let codes = cells.next()?;
+            let (after, retry) = (cells.next()?, cells.next()?);
+            let one = |code: &str| [code.trim().to_owned(), after.clone(), retry.clone()];
+            Some(codes.split(',').map(one).collect::<Vec<_>>())
+        };
+        section.lines().filter_map(row).flatten().collect()
+    }
+
+    #[test]
+    fn the_document_says_of_each_code_whether_to_try_again() {
+        let mut expected: Vec<[String; 3]> = ErrorCode::ALL
+            .into_iter()
+            .map(|code| {
+                let response = ApiError::new(code, "").into_response();
+                let said = |name| header(&response, name).unwrap_or_else(|| "–".to_owned());
+                [
+                    code.as_str().to_owned(),
+                    said("retry-after"),
+                    said("x-should-retry"),
+                ]
+            })
+            .collect();
+        let mut documented = documented();
+        expected.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(documented, expected);
+    }
+
+    #[test]
+    fn a_pause_is_told_in_whole_seconds_and_in_milliseconds() {
+        let of = |ms: i64| {
+            let error = ApiError::new(ErrorCode::RateLimitExceeded, "");
+            let response = error.retry_after(Some(Span::from_ms(ms))).into_response();
+            [
+                header(&response, "retry-after"),
+                header(&response, "retry-after-ms"),
+                header(&response, "x-should-retry"),
+            ]
+            .map(Option::unwrap_or_default)
+        };
+        assert_eq!(of(0), ["1", "1", ""]);
+        assert_eq!(of(1_001), ["2", "1001", ""]);
+        assert_eq!(of(120_000), ["120", "120000", ""]);
+        assert_eq!(
+            of(120_001),
+            ["121", "120001", "false"],
+            "nobody waits that long"
+        );
+    }
+
+    #[test]
+    fn a_time_to_come_back_makes_trying_again_worth_it() {
+        let error = ApiError::new(ErrorCode::NoHealthyServer, "");
+        let response = error.clone().into_response();
+        assert_eq!(
+            header(&response, "x-should-retry").as_deref(),
+            Some("false")
+        );
+        let response = error.clone().retry_after(None).into_response();
+        assert_eq!(
+            header(&response, "x-should-retry").as_deref(),
+            Some("false")
+        );
+        let response = error.retry_after(Some(Span::from_secs(5))).into_response();
+        assert_eq!(header(&response, "x-should-retry"), None);
+        assert_eq!(header(&response, "retry-after").as_deref(), Some("5"));
     }
 }

@@ -16,11 +16,14 @@ use tidegate_wire_openai::ErrorCode;
 use self::gathering::Gathering;
 pub use self::shared::{Config, Cx, Shared};
 use crate::api_error::ApiError;
+pub use crate::cors::{Origins, OriginsRefused};
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
 use crate::flow::{BodyTooLarge, Step, Then};
 use crate::inference::Inference;
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
+use crate::manners;
+pub use crate::manners::Manners;
 use crate::outbox::Outbox;
 use crate::request::{Head, Response};
 use crate::routes;
@@ -41,6 +44,8 @@ struct Exchange {
     stage: Stage,
     next_call: CallId,
     arrived_at: Timestamp,
+    /// Header lines of any answer to it.
+    always: Vec<(String, String)>,
     /// Its client went away while something else than inference ran.
     left: bool,
 }
@@ -92,8 +97,10 @@ impl Gateway {
     pub fn begin(&mut self, now: Timestamp, head: Head) -> (ExchangeId, Vec<Effect>) {
         let id = self.shared.fresh_number();
         let request_id = format!("req_{}{id:08x}", self.shared.id_prefix);
+        let always = self.shared.config.manners.origins.headers(&head);
         let exchange = Exchange {
             head,
+            always,
             request_id,
             stage: Stage::Over,
             next_call: 0,
@@ -101,8 +108,18 @@ impl Gateway {
             left: false,
         };
         self.exchanges.insert(id, exchange);
-        let effects = self.step(id, now, routes::dispatch);
+        let effects = self.step(id, now, arrive);
         (id, effects)
+    }
+
+    /// Header lines of any answer to this exchange, for answers that the host has to give by itself.
+    pub fn always(&self, id: ExchangeId) -> Vec<(String, String)> {
+        let Some(exchange) = self.exchanges.get(&id) else {
+            return Vec::new();
+        };
+        let mut headers = exchange.always.clone();
+        headers.push(("x-request-id".to_owned(), exchange.request_id.clone()));
+        headers
     }
 
     /// The body is here; `None` when it is longer than the limit that was given.
@@ -405,6 +422,7 @@ impl Gateway {
             }
         };
         exchange.stage = stage;
+        manners::mark(&exchange.always, &mut effects);
         effects
     }
 
@@ -419,6 +437,7 @@ impl Gateway {
             head,
             request_id,
             arrived_at,
+            always,
             stage: Stage::Inference(inference),
             ..
         }) = self.exchanges.get_mut(&id)
@@ -432,6 +451,7 @@ impl Gateway {
                 effects: &mut effects,
             };
             run(inference, &mut cx);
+            manners::mark(always, &mut effects);
         }
         effects
     }
@@ -450,6 +470,11 @@ pub(crate) fn respond(request_id: &str, response: Response) -> Effect {
         headers,
         body: Some(body),
     }
+}
+
+fn arrive(cx: &mut Cx<'_>) -> Step {
+    let answered = cx.shared.config.manners.first(cx.head);
+    answered.unwrap_or_else(|| routes::dispatch(cx))
 }
 
 /// A refusal as the next step.

@@ -19,6 +19,8 @@ export interface Env {
   ALLOW_LOOPBACK?: string;
   /** Private hosts and networks that may be registered, separated by commas. */
   ALLOW_HOSTS?: string;
+  /** Web origins whose pages may call `/v1`, separated by commas, or `*`. */
+  CORS_ORIGINS?: string;
   /** "1" where the platform has no cron: the directory keeps the minute itself. */
   ALARM_CRON?: string;
   /** "1" opens `POST /debug/panic`, for tests. Never in production. */
@@ -33,5 +35,6 @@ export function bindings(env: Env): string {
     previous_secret: env.TIDEGATE_SECRET_PREVIOUS ?? null,
     allow_loopback: env.ALLOW_LOOPBACK === "1",
     allow_hosts: env.ALLOW_HOSTS ?? "",
+    cors_origins: env.CORS_ORIGINS ?? "",
   });
 }

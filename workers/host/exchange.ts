@@ -10,7 +10,7 @@ import { Background } from "./background";
 import { discard, readWhole } from "./bodies";
 import { stub } from "./calls";
 import { Deadlines } from "./deadlines";
-import { type AskEffect, type EdgeEffect, type FetchEffect, unknown } from "./effects";
+import { type AskEffect, type EdgeEffect, type FetchEffect, type HeaderLines, unknown } from "./effects";
 import { describe, enter, logError } from "./engine";
 import type { Env } from "./env";
 import { flatten } from "./headers";
@@ -27,6 +27,8 @@ export class Exchange implements Listener {
   readonly #background: Background;
   readonly #answer = new Answer();
   #id = 0;
+  /** What any answer carries, also one that is given here. */
+  #always: HeaderLines = [];
   /** Calls, probes and body reads that are out. */
   #awaited = 0;
   readonly #deadlines = new Deadlines();
@@ -54,8 +56,9 @@ export class Exchange implements Listener {
     try {
       const edge = this.#edge;
       const begun = enter(() => edge.begin(Date.now(), method, pathname, search.slice(1), flatten(headers)));
-      const { id, effects } = JSON.parse(begun) as { id: number; effects: EdgeEffect[] };
+      const { id, headers: always, effects } = JSON.parse(begun) as { id: number; headers: HeaderLines; effects: EdgeEffect[] };
       this.#id = id;
+      this.#always = always;
       this.#perform(effects);
     } catch (error) {
       this.#fail(error);
@@ -203,7 +206,7 @@ export class Exchange implements Listener {
       this.#isRead = body !== undefined;
       return (edge, id, now) => edge.body(id, now, body);
     } catch (error) {
-      this.#fail(error, refusal(400, "The request's body broke off before its end."));
+      this.#fail(error, refusal(400, "The request's body broke off before its end.", this.#always));
       return () => "";
     }
   }
@@ -224,7 +227,7 @@ export class Exchange implements Listener {
 
   #done(): void {
     // 499 is what proxies log for a client that left; nobody reads it.
-    if (!this.#answer.begun) this.#answer.settle(this.#gone ? refusal(499, "The client left.") : ownFault());
+    if (!this.#answer.begun) this.#answer.settle(this.#gone ? refusal(499, "The client left.") : ownFault(this.#always));
     this.#close();
     for (const attempt of this.#attempts.values()) attempt.windDown();
     enter(() => this.#edge.forget(this.#id));
@@ -236,7 +239,7 @@ export class Exchange implements Listener {
     this.#fail(new Error("the exchange waits for nothing"));
   }
 
-  #fail(error: unknown, answer: Response = ownFault()): void {
+  #fail(error: unknown, answer: Response = ownFault(this.#always)): void {
     if (this.#over) return;
     // That a client leaves in the middle of its own body is its business.
     if (!this.#gone) logError("exchange_failed", error);

@@ -1,4 +1,6 @@
 // Answers that the host gives by itself, because the gateway could not. OpenAI's envelope, like all others.
+import type { HeaderLines } from "./effects";
+import { unflatten } from "./headers";
 
 function envelope(message: string): string {
   return JSON.stringify({ error: { message, type: "server_error", param: null, code: "internal_error" } });
@@ -6,12 +8,13 @@ function envelope(message: string): string {
 
 const OWN_FAULT = "The gateway failed on its own account while it handled this request. Trying again may help; the log tells more.";
 
-export function ownFault(): Response {
-  return refusal(500, OWN_FAULT);
+export function ownFault(always: HeaderLines): Response {
+  return refusal(500, OWN_FAULT, always);
 }
 
-export function refusal(status: number, message: string): Response {
-  return new Response(envelope(message), { status, headers: { "content-type": "application/json" } });
+/** `always` is what any answer to the request carries, as far as the gateway was asked. */
+export function refusal(status: number, message: string, always: HeaderLines = []): Response {
+  return new Response(envelope(message), { status, headers: unflatten([["content-type", "application/json"], ...always]) });
 }
 
 /** Ends a stream that has begun: clients of OpenAI's take an `error` for what it is, and no `[DONE]`

@@ -1,7 +1,7 @@
 //! The environment's bindings as a [`Config`].
 
 use serde::Deserialize;
-use tidegate_edge::gateway::Config;
+use tidegate_edge::gateway::{Config, Manners, Origins, OriginsRefused};
 use tidegate_egress::{Gate, HostRule, RuleRefused};
 use tidegate_vault::{Installation, Keyring, Secret, WeakSecret};
 
@@ -17,6 +17,8 @@ pub struct Bindings {
     allow_loopback: bool,
     #[serde(default)]
     allow_hosts: String,
+    #[serde(default)]
+    cors_origins: String,
 }
 
 /// The environment is not one to run in. Never quotes a value.
@@ -34,6 +36,9 @@ pub enum Misconfigured {
     /// `ALLOW_HOSTS`.
     #[error("ALLOW_HOSTS cannot be used: {0}")]
     AllowHosts(RuleRefused),
+    /// `CORS_ORIGINS`.
+    #[error("CORS_ORIGINS cannot be used: {0}")]
+    CorsOrigins(OriginsRefused),
 }
 
 impl Bindings {
@@ -51,6 +56,9 @@ impl Bindings {
     /// With the binding's name and what to do about it.
     pub fn config(self) -> Result<Config, Misconfigured> {
         let gate = self.gate()?;
+        let manners = Manners {
+            origins: Origins::parse(&self.cors_origins).map_err(Misconfigured::CorsOrigins)?,
+        };
         let admin_key = self.admin_key.clone().filter(|key| !key.is_empty());
         let (installation, keyring) = self.keys()?;
         Ok(Config {
@@ -58,6 +66,7 @@ impl Bindings {
             keyring,
             admin_key: admin_key.map(Secret::from),
             gate,
+            manners,
         })
     }
 

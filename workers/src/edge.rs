@@ -49,7 +49,8 @@ impl EdgeHandle {
     }
 
     /// A request arrived. `headers` alternates lower-case names and values, each ended by a newline,
-    /// which neither can hold. Returns `{"id":…,"effects":[…]}`.
+    /// which neither can hold. Returns `{"id":…,"headers":[…],"effects":[…]}`, where `headers` is what
+    /// the host adds to answers that it gives by itself.
     ///
     /// # Errors
     /// When the effects cannot be written down: a bug.
@@ -68,8 +69,11 @@ impl EdgeHandle {
             headers: header_lines(headers),
         };
         let (id, effects) = self.gateway.begin(moment(now_ms), head);
+        let headers = serde_json::to_string(&self.gateway.always(id))?;
         let effects = serde_json::to_string(&effects)?;
-        Ok(format!(r#"{{"id":{id},"effects":{effects}}}"#))
+        Ok(format!(
+            r#"{{"id":{id},"headers":{headers},"effects":{effects}}}"#
+        ))
     }
 
     /// The body is here; without one it is longer than the limit.

@@ -3,7 +3,6 @@
 //! Invariant: every answer that a route does not expect becomes an error with a status of its own; a
 //! change whose answer was lost is never reported as not made.
 
-use tidegate_domain::time::Span;
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, FleetMessage};
 use tidegate_vault::verify_instance_id;
@@ -90,7 +89,7 @@ impl Subject {
                  at {list} before you try again."
             ),
         )
-        .retry_after(Some(Span::from_secs(1)))
+        .do_not_retry()
     }
 }
 

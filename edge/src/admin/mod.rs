@@ -27,4 +27,4 @@ mod rfc3339;
 mod server_view;
 
 /// Largest body of an admin request: metadata is 4 KiB, a route's hundred targets are 25 KiB.
-const BODY_LIMIT: usize = 1024 * 1024;
+pub const BODY_LIMIT: usize = 1024 * 1024;

@@ -15,6 +15,7 @@ use tidegate_vault::{Installation, Keyring, Secret};
 use crate::effect::{CallOutcome, Effect};
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
+use crate::manners::Manners;
 use crate::outbox::Outbox;
 use crate::request::Head;
 use crate::snapshot::{Routing, SnapshotCache};
@@ -29,6 +30,8 @@ pub struct Config {
     pub admin_key: Option<Secret>,
     /// Which addresses may be called.
     pub gate: Gate,
+    /// What strangers may do.
+    pub manners: Manners,
 }
 
 /// What exchanges share.
@@ -203,6 +206,7 @@ mod tests {
                 installation,
                 admin_key: None,
                 gate: Gate::default(),
+                manners: Manners::default(),
             },
             entropy: Box::new(Seeded::new(1)),
             snapshots: SnapshotCache::default(),

@@ -10,7 +10,7 @@ use tidegate_durable::bindings::key::KeyCommand;
 use tidegate_wire_openai::{End, ErrorCode};
 
 use super::effects::{ms, tell};
-use super::{Call, Inference, KeyGate};
+use super::{Call, Inference, KeyGate, rate_headers};
 use crate::api_error::ApiError;
 use crate::effect::Effect;
 use crate::gateway::{Cx, respond};
@@ -238,27 +238,19 @@ impl Inference {
         .to_string()
     }
 
-    /// OpenAI's own headers, which its SDKs read.
     fn rate_headers(&self) -> Vec<(String, String)> {
-        let (KeyGate::Allowed(windows) | KeyGate::Denied { windows, .. }) = &self.key else {
-            return Vec::new();
-        };
-        let mut headers = Vec::new();
-        for (name, window) in [("requests", windows.requests), ("tokens", windows.tokens)] {
-            let Some(window) = window else { continue };
-            headers.push((
-                format!("x-ratelimit-limit-{name}"),
-                window.limit.to_string(),
-            ));
-            headers.push((
-                format!("x-ratelimit-remaining-{name}"),
-                window.remaining.to_string(),
-            ));
-            headers.push((
-                format!("x-ratelimit-reset-{name}"),
-                format!("{}ms", window.reset_ms),
-            ));
+        match &self.key {
+            KeyGate::Allowed(windows) => rate_headers::lines(windows, None),
+            KeyGate::Denied {
+                windows,
+                limit,
+                retry_after_ms,
+                never_fits,
+            } => {
+                let pause = (!never_fits).then_some((limit.as_str(), *retry_after_ms));
+                rate_headers::lines(windows, pause)
+            }
+            KeyGate::Unlimited | KeyGate::Asked | KeyGate::Unreachable => Vec::new(),
         }
-        headers
     }
 }

@@ -7,6 +7,7 @@ mod answering;
 mod attempt;
 mod effects;
 mod events;
+mod rate_headers;
 pub mod resolve;
 
 use std::collections::BTreeMap;

@@ -126,6 +126,7 @@ impl World {
             keyring,
             admin_key: Some(Secret::from(ADMIN_KEY)),
             gate: Default::default(),
+            manners: Default::default(),
         };
         Self {
             gateway: Gateway::new(config, Box::new(Seeded::new(3))),

@@ -9,7 +9,9 @@ mod talk;
 
 mod access;
 mod breaks;
+mod cors;
 mod failover;
+mod head_limits;
 mod headers;
 mod hedging;
 mod key_limits;

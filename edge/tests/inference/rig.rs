@@ -14,7 +14,7 @@ use tidegate_durable::bindings::key::KeyAnswer;
 use tidegate_durable::bindings::model::WaitAnswer;
 use tidegate_durable::testkit::Seeded;
 use tidegate_edge::effect::{BodyEnd, CallOutcome, Effect};
-use tidegate_edge::gateway::{Config, Gateway};
+use tidegate_edge::gateway::{Config, Gateway, Manners};
 use tidegate_edge::request::Head;
 use tidegate_egress::Gate;
 use tidegate_vault::{Context, Installation, Keyring};
@@ -49,6 +49,10 @@ pub struct Rig {
 impl Rig {
     /// One model `m` at these servers.
     pub fn new(servers: &[&str]) -> Self {
+        Self::with_manners(servers, Manners::default())
+    }
+
+    pub fn with_manners(servers: &[&str], manners: Manners) -> Self {
         let installation = installation();
         let keyring = Keyring::new(installation.wrapping_key().clone(), None);
         let minted = mint(&installation, 7);
@@ -65,6 +69,7 @@ impl Rig {
             keyring,
             admin_key: None,
             gate: Gate::default(),
+            manners,
         };
         Self {
             gateway: Gateway::new(config, Box::new(Seeded::new(3))),

@@ -85,6 +85,7 @@ fn gateway(rng: &mut Rng) -> Gateway {
         keyring: keyring(),
         admin_key: None,
         gate: Gate::default(),
+        manners: Default::default(),
     };
     Gateway::new(config, rng.entropy())
 }

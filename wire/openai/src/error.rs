@@ -50,6 +50,18 @@ pub enum ErrorCode {
     Conflict,
     /// The body is over the limit.
     RequestTooLarge,
+    /// An earlier request with this idempotency key still runs.
+    IdempotencyInProgress,
+    /// What the earlier request with this idempotency key was answered is not kept any more.
+    IdempotencyReplyErased,
+    /// The URL is over the limit.
+    UriTooLong,
+    /// The body is compressed.
+    UnsupportedEncoding,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// The headers are over the limit.
+    HeadersTooLarge,
     /// Understood and refused.
     Unprocessable,
     /// The key has used up its window.
@@ -84,7 +96,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in documents and tests.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 37] = [
         Self::InvalidJson,
         Self::JsonTooDeep,
         Self::InvalidMultipart,
@@ -100,8 +112,14 @@ impl ErrorCode {
         Self::MethodNotAllowed,
         Self::UploadStalled,
         Self::Conflict,
+        Self::IdempotencyInProgress,
+        Self::IdempotencyReplyErased,
         Self::RequestTooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedEncoding,
         Self::Unprocessable,
+        Self::IdempotencyKeyReused,
+        Self::HeadersTooLarge,
         Self::RateLimitExceeded,
         Self::InsufficientQuota,
         Self::ServersBusy,
@@ -138,7 +156,13 @@ impl ErrorCode {
             Self::PreviousResponseNotFound => "previous_response_not_found",
             Self::EndpointNotSupported => "endpoint_not_supported",
             Self::Conflict => "conflict",
+            Self::IdempotencyInProgress => "idempotency_in_progress",
+            Self::IdempotencyReplyErased => "idempotency_reply_erased",
             Self::RequestTooLarge => "request_too_large",
+            Self::UriTooLong => "uri_too_long",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::Unprocessable => "unprocessable",
             Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::InsufficientQuota => "insufficient_quota",
@@ -174,9 +198,12 @@ impl ErrorCode {
             Self::ModelNotFound | Self::NotFound | Self::EndpointNotSupported => 404,
             Self::MethodNotAllowed => 405,
             Self::UploadStalled => 408,
-            Self::Conflict => 409,
+            Self::Conflict | Self::IdempotencyInProgress | Self::IdempotencyReplyErased => 409,
             Self::RequestTooLarge => 413,
-            Self::Unprocessable => 422,
+            Self::UriTooLong => 414,
+            Self::UnsupportedEncoding => 415,
+            Self::Unprocessable | Self::IdempotencyKeyReused => 422,
+            Self::HeadersTooLarge => 431,
             Self::RateLimitExceeded | Self::InsufficientQuota | Self::ServersBusy => 429,
             Self::InternalError => 500,
             Self::UpstreamError
