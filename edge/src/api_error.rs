@@ -58,29 +58,9 @@ const fn advice(code: ErrorCode) -> (Option<Span>, Retry) {
         | ErrorCode::UpstreamTruncated
         | ErrorCode::UpstreamStalled
         | ErrorCode::UpstreamTimeout => (None, Retry::No),
-        // 4xx, which no SDK repeats (but 408); a limit, which knows when it ends; a fault, which may not come again.
-        ErrorCode::InvalidJson
-        | ErrorCode::JsonTooDeep
-        | ErrorCode::InvalidMultipart
-        | ErrorCode::MissingParameter
-        | ErrorCode::InvalidType
-        | ErrorCode::InvalidValue
-        | ErrorCode::DuplicateParameter
-        | ErrorCode::ContextLengthExceeded
-        | ErrorCode::InvalidApiKey
-        | ErrorCode::InsufficientPermissions
-        | ErrorCode::ModelNotFound
-        | ErrorCode::NotFound
-        | ErrorCode::MethodNotAllowed
-        | ErrorCode::UploadStalled
-        | ErrorCode::RequestTooLarge
-        | ErrorCode::UriTooLong
-        | ErrorCode::UnsupportedEncoding
-        | ErrorCode::HeadersTooLarge
-        | ErrorCode::Unprocessable
-        | ErrorCode::IdempotencyKeyReused
-        | ErrorCode::RateLimitExceeded
-        | ErrorCode::InternalError => (None, Retry::Default),
+        // 4xx, which no SDK repeats (but 408); a limit, which knows when it ends; a fault, which may not come
+        // again.
+        _ => (None, Retry::Default),
     }
 }
 

@@ -96,7 +96,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in documents and tests.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::InvalidJson,
         Self::JsonTooDeep,
         Self::InvalidMultipart,
@@ -105,10 +105,12 @@ impl ErrorCode {
         Self::InvalidValue,
         Self::DuplicateParameter,
         Self::ContextLengthExceeded,
+        Self::PreviousResponseNotFound,
         Self::InvalidApiKey,
         Self::InsufficientPermissions,
         Self::ModelNotFound,
         Self::NotFound,
+        Self::EndpointNotSupported,
         Self::MethodNotAllowed,
         Self::UploadStalled,
         Self::Conflict,
