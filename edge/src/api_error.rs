@@ -122,13 +122,7 @@ impl ApiError {
 
     /// The answer.
     pub fn into_response(self) -> Response {
-        let body = String::from_utf8(self.envelope.to_json()).unwrap_or_default();
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let mut response = Response {
-            status: self.status,
-            headers,
-            body,
-        };
+        let mut response = Response::error(self.status, *self.envelope);
         if let Some(after) = self.retry_after {
             response = response
                 .with_header("retry-after", after.as_secs_ceil().max(1).to_string())

@@ -9,7 +9,7 @@ use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, KeyRecord};
 use tidegate_vault::{ApiKey, Organisation, SecretHash, VerifiedKey, same_secret};
-use tidegate_wire_openai::ErrorCode;
+use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
 use crate::api_error::ApiError;
 use crate::flow::{ASK_TIMEOUT_MS, Step, Unanswered};
@@ -70,7 +70,7 @@ pub fn client(
     scopes: &'static [Scope],
     then: impl FnOnce(&mut Cx<'_>, Caller) -> Step + 'static,
 ) -> Step {
-    let Some(text) = bearer(cx.head) else {
+    let Some(text) = client_key(cx.head) else {
         return missing_key().into();
     };
     let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
@@ -216,6 +216,15 @@ fn judge(
         org: verified.organisation.as_str().to_owned(),
         key,
     })
+}
+
+/// A bearer token. Anthropic's SDKs send theirs in a header of its own, on the routes that are theirs.
+fn client_key(head: &Head) -> Option<&str> {
+    let own = || match head.error_dialect() {
+        ErrorDialect::Anthropic => head.header("x-api-key"),
+        ErrorDialect::OpenAi => None,
+    };
+    bearer(head).or_else(own)
 }
 
 fn bearer(head: &Head) -> Option<&str> {

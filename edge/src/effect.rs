@@ -64,10 +64,12 @@ pub enum Effect {
         /// When to give up.
         timeout_ms: u64,
     },
-    /// `POST` the request to a server without following redirects.
+    /// Send the request to a server without following redirects.
     Fetch {
         /// The attempt.
         attempt: u32,
+        /// `POST`; `GET` and `DELETE` go without a body.
+        method: &'static str,
         /// Where.
         url: String,
         /// Header lines. They may hold the server's key: hosts must not log them.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use tidegate_domain::hedge::HedgeDelays;
 use tidegate_domain::time::Timestamp;
 use tidegate_durable::ports::Entropy;
-use tidegate_wire_openai::ErrorCode;
+use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
 use self::gathering::Gathering;
 pub use self::shared::{Config, Cx, Shared};
@@ -394,7 +394,7 @@ impl Gateway {
                 Stage::Probe { call, then }
             }
             Step::Respond(response) => {
-                effects.push(respond(&exchange.request_id, response));
+                effects.push(respond(&exchange.head, &exchange.request_id, response));
                 effects.push(Effect::Done);
                 Stage::Over
             }
@@ -457,13 +457,21 @@ impl Gateway {
     }
 }
 
-/// Every whole answer carries its request's id.
-pub(crate) fn respond(request_id: &str, response: Response) -> Effect {
+/// Every whole answer carries its request's id, and tells errors in the dialect of its route.
+pub(crate) fn respond(head: &Head, request_id: &str, response: Response) -> Effect {
     let Response {
         status,
         mut headers,
-        body,
+        mut body,
+        error,
     } = response;
+    let dialect = head.error_dialect();
+    if let Some(error) = error.filter(|_| dialect != ErrorDialect::OpenAi) {
+        let told = error.to_json_in(dialect, Some(request_id));
+        body = String::from_utf8(told).unwrap_or_default();
+        // The header by which Anthropic's SDKs know a request.
+        headers.push(("request-id".to_owned(), request_id.to_owned()));
+    }
     headers.push(("x-request-id".to_owned(), request_id.to_owned()));
     Effect::Respond {
         status,

@@ -1,5 +1,7 @@
 //! A request as the edge sees it, and a whole answer to it.
 
+use tidegate_wire_openai::{Endpoint, ErrorDialect, ErrorEnvelope};
+
 /// Everything of a request but its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -20,6 +22,12 @@ impl Head {
             "HEAD" => "GET",
             method => method,
         }
+    }
+
+    /// How the clients of this path read errors.
+    pub fn error_dialect(&self) -> ErrorDialect {
+        Endpoint::from_path(self.path.trim_end_matches('/'))
+            .map_or(ErrorDialect::OpenAi, |endpoint| endpoint.traits().errors)
     }
 
     /// The first header of this (lower-case) name.
@@ -49,6 +57,8 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
+    /// The error that the body tells, where it is one: it is told in the dialect of the route.
+    pub error: Option<Box<ErrorEnvelope>>,
 }
 
 impl Response {
@@ -59,6 +69,18 @@ impl Response {
             status,
             headers,
             body: body.to_string(),
+            error: None,
+        }
+    }
+
+    /// An error.
+    pub fn error(status: u16, error: ErrorEnvelope) -> Self {
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        Self {
+            status,
+            headers,
+            body: String::from_utf8(error.to_json()).unwrap_or_default(),
+            error: Some(Box::new(error)),
         }
     }
 

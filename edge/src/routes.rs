@@ -15,6 +15,7 @@ use crate::auth::{self, Admin, Caller, Scope};
 use crate::flow::Step;
 use crate::gateway::Cx;
 use crate::inference::Inference;
+use crate::inference::stored::{self, Errand};
 use crate::models;
 use crate::request::percent_decode;
 
@@ -51,6 +52,7 @@ enum Handler {
 
 use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer};
 
+const INFERENCE: &[Scope] = &[Scope::Inference];
 const MODELS: &[Scope] = &[Scope::Inference, Scope::Read];
 
 /// The table.
@@ -59,6 +61,20 @@ pub static ROUTES: &[Route] = &[
     post("/v1/chat/completions", "createChatCompletion", Infer(Endpoint::Chat)),
     post("/v1/completions", "createCompletion", Infer(Endpoint::Completions)),
     post("/v1/embeddings", "createEmbedding", Infer(Endpoint::Embeddings)),
+    post("/v1/responses", "createResponse", Infer(Endpoint::Responses)),
+    get("/v1/responses/{id}", "getResponse", ByClient(INFERENCE, |cx, caller, id| stored::accept(cx, caller, id, Errand::Show))),
+    delete("/v1/responses/{id}", "deleteResponse", ByClient(INFERENCE, |cx, caller, id| stored::accept(cx, caller, id, Errand::Delete))),
+    post("/v1/responses/{id}/cancel", "cancelResponse", ByClient(INFERENCE, |cx, caller, id| stored::accept(cx, caller, id, Errand::Cancel))),
+    get("/v1/responses/{id}/input_items", "listInputItems", ByClient(INFERENCE, |cx, caller, id| stored::accept(cx, caller, id, Errand::Inputs))),
+    post("/v1/messages", "createMessage", Infer(Endpoint::Messages)),
+    post("/v1/messages/count_tokens", "countMessageTokens", Infer(Endpoint::CountTokens)),
+    post("/v1/rerank", "createRerank", Infer(Endpoint::Rerank)),
+    post("/rerank", "createRerankAtRoot", Infer(Endpoint::Rerank)),
+    post("/v2/rerank", "createRerankV2", Infer(Endpoint::Rerank)),
+    post("/v1/moderations", "createModeration", Infer(Endpoint::Moderations)),
+    post("/v1/images/generations", "createImage", Infer(Endpoint::ImagesGenerations)),
+    post("/tokenize", "tokenize", Infer(Endpoint::Tokenize)),
+    post("/detokenize", "detokenize", Infer(Endpoint::Detokenize)),
 
     get("/v1/models", "listModels", ByClient(MODELS, |cx, caller, _| models::list(cx, caller))),
     get("/v1/models/{model*}", "getModel", ByClient(MODELS, models::show)),
@@ -249,7 +265,9 @@ mod tests {
     fn an_inference_route_stands_where_the_endpoint_says() {
         for route in ROUTES {
             if let Handler::Inference(endpoint) = route.handler {
-                assert_eq!((route.method, route.path), ("POST", endpoint.path()));
+                let is_alias = endpoint.aliases().contains(&route.path);
+                assert!(is_alias || route.path == endpoint.path(), "{}", route.path);
+                assert_eq!(route.method, "POST");
             }
         }
     }

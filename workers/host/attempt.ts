@@ -53,10 +53,11 @@ export class Attempt {
 
   /** Never rejects. */
   async run(body: Uint8Array): Promise<void> {
-    const { attempt, url, headers, stream } = this.#effect;
+    const { attempt, method, url, headers, stream } = this.#effect;
     const { signal } = this.#abort;
     try {
-      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      const sent = method === "POST" ? { method, headers, body } : { method, headers };
+      const response = await fetch(url, { ...sent, redirect: "manual", signal });
       if (signal.aborted) return;
       this.#listener.headers(attempt, response.status, flatten(response.headers));
       if (signal.aborted) return;

@@ -43,6 +43,7 @@ export interface GetEffect {
 export interface FetchEffect {
   effect: "fetch";
   attempt: number;
+  method: string;
   url: string;
   /** Not for logs. */
   headers: HeaderLines;

@@ -31,8 +31,11 @@ impl Inference {
             return;
         };
         if let Some((status, envelope)) = attempt.error.take() {
-            let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
-            self.respond_json(cx, status, body, server_id.as_ref());
+            let mut response = Response::error(status, envelope);
+            if let Some(id) = server_id.as_ref().and_then(ObjectName::tail) {
+                response = response.with_header("x-gateway-server-id", id);
+            }
+            self.respond_with(cx, response);
             return;
         }
         let mut headers = std::mem::take(&mut attempt.response_headers);
@@ -117,15 +120,9 @@ impl Inference {
         let error = ApiError::from_failure(failure, &self.peek.model, &reasons);
         match said {
             Some((status, envelope)) if matches!(failure, Failure::Upstream { .. }) => {
-                let body = String::from_utf8(envelope.to_json()).unwrap_or_default();
-                self.respond_with(
-                    cx,
-                    Response {
-                        status,
-                        body,
-                        ..error.into_response()
-                    },
-                );
+                let told = Response::error(status, envelope);
+                let headers = error.into_response().headers;
+                self.respond_with(cx, Response { headers, ..told });
             }
             _ => self.respond_error(cx, error),
         }
@@ -135,25 +132,6 @@ impl Inference {
         self.respond_with(cx, error.into_response());
     }
 
-    fn respond_json(
-        &mut self,
-        cx: &mut Cx<'_>,
-        status: u16,
-        body: String,
-        server: Option<&ObjectName>,
-    ) {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        let mut response = Response {
-            status,
-            headers,
-            body,
-        };
-        if let Some(id) = server.and_then(ObjectName::tail) {
-            response = response.with_header("x-gateway-server-id", id);
-        }
-        self.respond_with(cx, response);
-    }
-
     fn respond_with(&mut self, cx: &mut Cx<'_>, mut response: Response) {
         if self.answered {
             return;
@@ -161,7 +139,7 @@ impl Inference {
         self.answered = true;
         self.status = response.status;
         response.headers.extend(self.rate_headers());
-        cx.effects.push(respond(cx.request_id, response));
+        cx.effects.push(respond(cx.head, cx.request_id, response));
     }
 
     /// The answer has begun and cannot go on: an error event, no `[DONE]`, and the end.

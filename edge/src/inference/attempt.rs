@@ -3,11 +3,13 @@
 //! Invariant: bytes of an attempt are held until it is committed, so that the client sees one answer of
 //! one server.
 
+use std::rc::Rc;
+
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::Span;
 use tidegate_wire_openai::{
-    Answer, End, Endpoint, ErrorCode, ErrorEnvelope, Outcome as StreamOutcome, Step, StreamOptions,
-    StreamReader, Usage, chunks_from_answer, read_answer,
+    Answer, End, Endpoint, ErrorCode, ErrorEnvelope, Outcome as StreamOutcome, ResponseShape, Step,
+    StreamOptions, StreamReader, Usage, chunks_from_answer, read_answer,
 };
 
 use crate::effect::BodyEnd;
@@ -39,6 +41,8 @@ pub struct Attempt {
     /// What is ready to be sent, in order.
     pub held: Vec<u8>,
     usage: Option<Usage>,
+    /// What a response is filled in with.
+    pub shape: Option<Rc<ResponseShape>>,
     /// The error to answer with, when the attempt ended in one before anything was sent.
     pub error: Option<(u16, ErrorEnvelope)>,
 }
@@ -94,6 +98,7 @@ impl Attempt {
             reading: Reading::Nothing,
             held: Vec::new(),
             usage: None,
+            shape: None,
             error: None,
         }
     }
@@ -129,11 +134,16 @@ impl Attempt {
                 .is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
         });
         self.reading = if is_events && (200..300).contains(&status) {
+            let defaults = StreamOptions::default();
             let options = StreamOptions {
+                dialect: self.endpoint.traits().stream.unwrap_or(defaults.dialect),
                 hide_usage: self.hide_usage,
-                ..StreamOptions::default()
+                ..defaults
             };
-            Reading::Stream(Box::new(StreamReader::new(options)))
+            Reading::Stream(Box::new(match &self.shape {
+                Some(shape) => StreamReader::with_shape(options, Rc::clone(shape)),
+                None => StreamReader::new(options),
+            }))
         } else {
             Reading::Collect(Vec::new())
         };
@@ -221,7 +231,12 @@ impl Attempt {
         ) {
             Answer::Pass { usage, mended } => {
                 self.usage = usage;
-                self.held = mended.unwrap_or_default();
+                let sound = mended.as_deref().unwrap_or(body);
+                let completed = self
+                    .shape
+                    .as_ref()
+                    .and_then(|shape| shape.complete_answer(sound));
+                self.held = completed.or(mended).unwrap_or_default();
                 Outcome::Success
             }
             Answer::Error {
@@ -245,6 +260,21 @@ impl Attempt {
         self.usage.map_or((0, 0), |usage| {
             (usage.prompt_tokens, usage.completion_tokens)
         })
+    }
+
+    /// The error of a stream that ended before anything was sent. The status is what its code or type stands
+    /// for, and one of the client's when the fault is.
+    pub fn stream_error(&self, client_fault: bool) -> Option<(u16, ErrorEnvelope)> {
+        let Reading::Stream(reader) = &self.reading else {
+            return None;
+        };
+        let envelope = reader.error()?.clone();
+        let coded = ErrorCode::ALL
+            .into_iter()
+            .find(|code| Some(code.as_str()) == envelope.code.as_deref());
+        let status = coded.map_or_else(|| status_of(&envelope.kind), ErrorCode::status);
+        let blamed = client_fault && status >= 500;
+        Some((if blamed { 400 } else { status }, envelope))
     }
 
     fn judge_collected(&mut self, body: &[u8]) -> Outcome {
@@ -295,47 +325,6 @@ impl Attempt {
         self.error = Some((status, envelope));
         outcome
     }
-}
-
-/// The error of a stream that ended before anything was sent, read back from its last event: the
-/// reader wrote it, in one line. The status is what its code or type stands for, and one of the client's
-/// when the fault is.
-pub fn error_event(held: &[u8], client_fault: bool) -> Option<(u16, ErrorEnvelope)> {
-    #[derive(serde::Deserialize)]
-    struct Event {
-        error: Told,
-    }
-    #[derive(serde::Deserialize)]
-    struct Told {
-        message: String,
-        r#type: String,
-        param: Option<String>,
-        code: Option<String>,
-    }
-    let line = std::str::from_utf8(held)
-        .ok()?
-        .trim_end()
-        .rsplit('\n')
-        .next()?;
-    let Event { error } = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
-    let coded = ErrorCode::ALL
-        .into_iter()
-        .find(|code| Some(code.as_str()) == error.code.as_deref());
-    let status = coded.map_or_else(|| status_of(&error.r#type), ErrorCode::status);
-    let envelope = ErrorEnvelope {
-        message: error.message,
-        kind: error.r#type.into(),
-        param: error.param.map(Into::into),
-        code: error.code.map(Into::into),
-    };
-    Some((
-        if client_fault && status >= 500 {
-            400
-        } else {
-            status
-        },
-        envelope,
-    ))
 }
 
 /// The other way round than `kind_for_status`.

@@ -11,7 +11,7 @@ use tidegate_durable::bindings::instance::{
 use tidegate_durable::bindings::key::KeyCommand;
 use tidegate_durable::bindings::model::ModelCommand;
 use tidegate_wire_openai::headers::reaches_server;
-use tidegate_wire_openai::{Edits, rewrite};
+use tidegate_wire_openai::{Edits, ErrorDialect, StreamDialect, rewrite};
 
 use super::attempt::Attempt;
 use super::{Call, Inference, KeyGate, MAX_ANSWER, RENEW_EVERY};
@@ -199,7 +199,9 @@ impl Inference {
 
     fn fetch(&mut self, cx: &mut Cx<'_>, slot: usize) {
         let attempt = number(self.attempts.len());
-        let hide_usage = self.peek.stream && !self.peek.include_usage;
+        let traits = self.endpoint.traits();
+        let counts_in_a_chunk = traits.stream == Some(StreamDialect::Chunks);
+        let hide_usage = counts_in_a_chunk && self.peek.stream && !self.peek.include_usage;
         let Some(server) = self
             .slots
             .get(slot)
@@ -209,18 +211,23 @@ impl Inference {
         };
         let edits = Edits {
             model: Some(server.upstream_model()),
-            previous_response_id: None,
-            include_usage: true,
+            previous_response_id: self.continued(),
+            include_usage: counts_in_a_chunk,
             drop_nulls: true,
         };
         let own_body = match rewrite(&self.body, &self.peek, &edits) {
             std::borrow::Cow::Borrowed(_) => None,
             std::borrow::Cow::Owned(bytes) => Some(bytes),
         };
+        let (method, path, query) = self.request_line();
         let url = server
             .endpoint
             .as_ref()
-            .and_then(|endpoint| endpoint.route(self.endpoint.path()).ok());
+            .and_then(|endpoint| endpoint.route(&path).ok())
+            .map(|mut url| {
+                url.set_query((!query.is_empty()).then_some(query));
+                url
+            });
         let connection = cx.head.header("connection");
         let mut headers: Vec<(String, String)> = cx
             .head
@@ -234,9 +241,15 @@ impl Inference {
         headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
         if let Some(key) = server.api_key.as_ref().and_then(|key| key.expose_str()) {
             headers.push(("authorization".to_owned(), format!("Bearer {key}")));
+            // Engines take either; Anthropic's own servers only this.
+            if traits.errors == ErrorDialect::Anthropic {
+                headers.push(("x-api-key".to_owned(), key.to_owned()));
+            }
         }
+        let shape = self.response_shape(server);
         cx.effects.push(Effect::Fetch {
             attempt,
+            method,
             // A server without a usable address is out of service and never ranked.
             url: url.map(String::from).unwrap_or_default(),
             headers,
@@ -244,8 +257,9 @@ impl Inference {
             stream: self.peek.stream,
             max_body: MAX_ANSWER,
         });
-        self.attempts
-            .push(Attempt::new(slot, self.endpoint, hide_usage, own_body));
+        let mut attempt = Attempt::new(slot, self.endpoint, hide_usage, own_body);
+        attempt.shape = shape;
+        self.attempts.push(attempt);
         if !self.leased.contains(&slot) {
             self.leased.push(slot);
         }
@@ -274,7 +288,7 @@ impl Inference {
             .slots
             .get(slot)
             .and_then(|index| self.routing.servers.get(*index));
-        if let Some(server) = server {
+        if let Some(server) = server.filter(|_| self.asks_the_model()) {
             // A plain answer speaks when it is whole. One that was given up for its silence counts with the
             // time it took, which its first token would have exceeded. A server that fails fast, or that
             // refuses, says nothing about how fast it answers: it must not look quick.

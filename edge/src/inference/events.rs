@@ -314,9 +314,9 @@ impl Inference {
         let Some(attempt) = self.attempts.get_mut(number) else {
             return;
         };
-        let held = std::mem::take(&mut attempt.held);
+        attempt.held = Vec::new();
         if attempt.error.is_none() {
-            attempt.error = super::attempt::error_event(&held, client_fault);
+            attempt.error = attempt.stream_error(client_fault);
         }
     }
 

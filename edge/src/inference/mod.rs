@@ -9,6 +9,7 @@ mod effects;
 mod events;
 mod rate_headers;
 pub mod resolve;
+pub mod stored;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -45,6 +46,8 @@ pub struct Inference {
     endpoint: Endpoint,
     peek: Peek,
     body: Vec<u8>,
+    /// The stored response that it is about.
+    about: Option<stored::About>,
     routing: Rc<Routing>,
     /// Candidates in order, as indices into the routing's servers.
     slots: Vec<usize>,
@@ -136,7 +139,12 @@ impl Inference {
                 }
                 let org = caller.org.clone();
                 with_routing(cx, &org, move |cx, routing| {
-                    route(cx, caller, endpoint, peek, body, routing)
+                    match peek.previous_response_id.clone() {
+                        Some(id) if endpoint == Endpoint::Responses => {
+                            continue_from(cx, caller, &id, peek, body, routing)
+                        }
+                        _ => route(cx, caller, endpoint, peek, body, routing),
+                    }
                 })
             })
         })
@@ -182,10 +190,11 @@ impl Inference {
     }
 }
 
-fn route(
+/// A request that goes on from an earlier response goes to the server that holds it.
+fn continue_from(
     cx: &mut Cx<'_>,
     caller: Caller,
-    endpoint: Endpoint,
+    id: &str,
     peek: Peek,
     body: Vec<u8>,
     routing: Rc<Routing>,
@@ -194,6 +203,56 @@ fn route(
     else {
         return unknown_model(&peek.model).into();
     };
+    let reached: Vec<usize> = resolved
+        .reached
+        .iter()
+        .map(|reached| reached.server)
+        .collect();
+    let installation = &cx.shared.config.installation;
+    let Some(held) = stored::locate(installation, &caller.org, &routing, &reached, id) else {
+        return stored::nothing_to_continue(id).into();
+    };
+    let about = stored::About::continued(&held);
+    let step = route_to(
+        cx,
+        caller,
+        Endpoint::Responses,
+        peek,
+        body,
+        routing,
+        Some(held.server),
+    );
+    about.go_with(step)
+}
+
+fn route(
+    cx: &mut Cx<'_>,
+    caller: Caller,
+    endpoint: Endpoint,
+    peek: Peek,
+    body: Vec<u8>,
+    routing: Rc<Routing>,
+) -> Step {
+    route_to(cx, caller, endpoint, peek, body, routing, None)
+}
+
+/// The same; with `only` no other server than that one is ever asked.
+fn route_to(
+    cx: &mut Cx<'_>,
+    caller: Caller,
+    endpoint: Endpoint,
+    peek: Peek,
+    body: Vec<u8>,
+    routing: Rc<Routing>,
+    only: Option<usize>,
+) -> Step {
+    let Some(mut resolved) = resolve::resolve(&routing, &peek.model, caller.key.project.as_deref())
+    else {
+        return unknown_model(&peek.model).into();
+    };
+    if let Some(only) = only {
+        resolved.reached.retain(|reached| reached.server == only);
+    }
     let turn = cx.shared.next_turn(&caller.org, &peek.model);
     let draw = Draw {
         now: cx.now,
@@ -232,7 +291,10 @@ fn route(
         peek.stream,
         peek.prompt_tokens_estimate,
     );
-    let hedge_after = policy.hedge.then(|| {
+    // A second response would stay behind at its server.
+    let leaves_something = endpoint == Endpoint::Responses && peek.store != Some(false);
+    let may_race = endpoint.traits().may_race && only.is_none() && !leaves_something;
+    let hedge_after = (policy.hedge && may_race).then(|| {
         let (min, initial) = (span(policy.hedge_min_ms), span(policy.hedge_initial_ms));
         cx.shared.hedges.delay(&class, min, initial)
     });
@@ -274,6 +336,7 @@ fn route(
         endpoint,
         peek,
         body,
+        about: None,
         routing,
         slots,
         dispatch,

@@ -130,7 +130,19 @@ impl Endpoint {
     ];
 
     /// Those that are served.
-    pub const SERVED: [Self; 3] = [Self::Chat, Self::Completions, Self::Embeddings];
+    pub const SERVED: [Self; 11] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Rerank,
+        Self::Moderations,
+        Self::ImagesGenerations,
+        Self::Tokenize,
+        Self::Detokenize,
+    ];
 
     /// The endpoint that is served at a URL path.
     pub fn from_path(path: &str) -> Option<Self> {
@@ -142,6 +154,15 @@ impl Endpoint {
     /// The URL path below a server's base address.
     pub const fn path(self) -> &'static str {
         self.traits().path
+    }
+
+    /// Further paths under which clients look for it. Servers are asked at its own.
+    pub const fn aliases(self) -> &'static [&'static str] {
+        match self {
+            // Jina's and Cohere's clients.
+            Self::Rerank => &["/rerank", "/v2/rerank"],
+            _ => &[],
+        }
     }
 
     /// The row.
