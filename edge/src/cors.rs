@@ -9,7 +9,7 @@
 //!
 //! Source: <https://fetch.spec.whatwg.org/#http-cors-protocol>.
 
-use tidegate_wire_openai::ErrorCode;
+use tidegate_wire_openai::{Endpoint, ErrorCode};
 
 use crate::api_error::ApiError;
 use crate::request::{Head, Response};
@@ -125,6 +125,7 @@ impl Origins {
             status: 204,
             headers: Vec::new(),
             body: String::new(),
+            error: None,
         }
         .with_header("access-control-allow-methods", METHODS)
         .with_header("access-control-max-age", MAX_AGE_SECONDS);
@@ -144,7 +145,7 @@ impl Origins {
 }
 
 fn takes_part(path: &str) -> bool {
-    path.starts_with("/v1/") || matches!(path.trim_end_matches('/'), "/tokenize" | "/detokenize")
+    path.starts_with("/v1/") || Endpoint::from_path(path.trim_end_matches('/')).is_some()
 }
 
 /// One entry, as browsers will send it: in lower case.
