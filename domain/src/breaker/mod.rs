@@ -19,7 +19,7 @@ pub(crate) mod window;
 
 pub use self::policy::BreakerPolicy;
 pub use self::state::{
-    BreakerDenied, BreakerRecord, BreakerState, EjectReason, Pass, Passed, Shift,
+    BreakerDenied, BreakerRecord, BreakerState, EjectReason, FailureRun, Pass, Passed, Shift,
 };
 use self::window::Window;
 use crate::ids::RequestId;
@@ -59,8 +59,9 @@ impl Breaker {
         }
     }
 
-    /// The breaker after a restart, on the careful side: counts restart, a probe whose fate is unknown
-    /// counts as lost, and no panic request goes in the first second, since one may just have gone.
+    /// The breaker after a restart, on the careful side: the window is empty, the run goes on if
+    /// [`Self::resume`] knows of one, a probe whose fate is unknown counts as lost, and no panic request
+    /// goes in the first second, since one may just have gone.
     pub fn restore(
         policy: BreakerPolicy,
         salt: u64,
@@ -83,6 +84,25 @@ impl Breaker {
         BreakerRecord {
             state: self.state.clone(),
             times: self.times,
+        }
+    }
+
+    /// The run of failures, if there is one.
+    pub fn run(&self) -> Option<FailureRun> {
+        match self.state {
+            BreakerState::Admitting { since, .. } if self.consecutive > 0 => Some(FailureRun {
+                failures: self.consecutive,
+                admitted_at: since,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Takes a run up again after [`Self::restore`]. Without it a server so quiet that its object sleeps
+    /// between two requests could fail every one of them and never be ejected.
+    pub fn resume(&mut self, run: FailureRun) {
+        if matches!(self.state, BreakerState::Admitting { since, .. } if since == run.admitted_at) {
+            self.consecutive = run.failures;
         }
     }
 
@@ -220,7 +240,7 @@ impl Breaker {
                 *forgiven_at = (*forgiven_at).min(now);
                 let each = self.policy.forgive_every.as_ms().max(1);
                 let due = now.since(*forgiven_at).as_ms() / each;
-                if self.times > 0 && due > 0 {
+                if self.times > 0 {
                     self.times = self
                         .times
                         .saturating_sub(u32::try_from(due).unwrap_or(u32::MAX));

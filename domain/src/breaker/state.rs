@@ -139,6 +139,15 @@ pub struct BreakerRecord {
     pub times: u32,
 }
 
+/// Failures in a row while admitting. Stored apart from the record, for it changes with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureRun {
+    /// How many.
+    pub failures: u32,
+    /// Since when the server had been admitted: a run says nothing about another stretch.
+    pub admitted_at: Timestamp,
+}
+
 impl fmt::Display for EjectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -326,3 +326,125 @@ fn strain_grows_with_failures_and_is_gone_after_they_are() {
     assert_eq!(breaker.strain_permille(at(0)), 400);
     assert_eq!(breaker.strain_permille(at(30_000)), 0);
 }
+
+#[test]
+fn a_run_of_failures_goes_on_after_a_restart_within_the_same_stretch_of_admitting() {
+    let mut breaker = breaker();
+    assert_eq!(breaker.run(), None);
+    for _ in 0..4 {
+        ordinary(&mut breaker, at(0), BAD);
+    }
+    let run = FailureRun {
+        failures: 4,
+        admitted_at: at(0),
+    };
+    assert_eq!(
+        (breaker.run(), breaker.consecutive_failures()),
+        (Some(run), 4)
+    );
+    let restart = |breaker: &Breaker| {
+        Breaker::restore(BreakerPolicy::default(), 7, breaker.snapshot(), at(90_000))
+    };
+
+    let mut restarted = restart(&breaker);
+    assert_eq!(restarted.run(), None);
+    restarted.resume(run);
+    assert_eq!(restarted.run(), Some(run));
+    assert!(ordinary(&mut restarted, at(90_000), BAD).is_some());
+    assert_eq!(restarted.run(), None, "who is out has no run");
+
+    let mut elsewhere = restart(&breaker);
+    elsewhere.resume(FailureRun {
+        admitted_at: at(1),
+        ..run
+    });
+    assert_eq!(elsewhere.run(), None, "a run from before an ejection");
+
+    ordinary(&mut breaker, at(0), BAD);
+    let mut out = restart(&breaker);
+    out.resume(run);
+    assert_eq!((out.run(), out.consecutive_failures()), (None, 0));
+}
+
+#[test]
+fn the_end_of_an_ejection_is_seen_once_time_has_passed() {
+    let (mut breaker, until) = ejected(at(0));
+    assert!(!breaker.awaits_probe());
+    breaker.advance(until);
+    assert!(breaker.awaits_probe());
+    breaker.passed(until, &id(1), Pass::Probe);
+    assert!(!breaker.awaits_probe());
+    answered(&mut breaker, until, &id(1), Pass::Probe, Verdict::Good);
+    assert!(!breaker.awaits_probe());
+}
+
+#[test]
+fn a_window_of_another_length_starts_empty_and_the_same_one_goes_on() {
+    for (window, ejects) in [(30, true), (31, false)] {
+        let mut breaker = breaker();
+        for n in 0..19 {
+            let verdict = if n % 2 == 0 { Verdict::Good } else { BAD };
+            ordinary(&mut breaker, at(n), verdict);
+        }
+        breaker.set_policy(BreakerPolicy {
+            window: Span::from_secs(window),
+            ..BreakerPolicy::default()
+        });
+        let shift = ordinary(&mut breaker, at(20), BAD);
+        assert_eq!(shift.is_some(), ejects, "{window} s");
+    }
+}
+
+#[test]
+fn what_was_let_through_at_the_moment_of_the_ejection_counts_and_what_came_before_does_not() {
+    for (granted_at, readmits) in [(at(-1), false), (at(0), true), (at(1), true)] {
+        for probe_is_out in [false, true] {
+            let (mut breaker, until) = ejected(at(0));
+            if probe_is_out {
+                breaker.advance(until);
+                breaker.passed(until, &id(1), Pass::Probe);
+            }
+            let panic = Passed {
+                request: &id(2),
+                granted_at,
+                pass: Pass::Panic,
+            };
+            let shift = breaker.settled(until, panic, Verdict::Good);
+            assert_eq!(shift.is_some(), readmits, "{granted_at:?} {probe_is_out}");
+            assert_eq!(breaker.admits(), readmits);
+        }
+    }
+}
+
+#[test]
+fn only_the_probe_that_is_out_can_fail_or_get_lost() {
+    let (mut breaker, now) = probing();
+    let before = breaker.snapshot();
+    assert_eq!(breaker.lost(now, &id(9)), None);
+    assert_eq!(answered(&mut breaker, now, &id(9), Pass::Probe, BAD), None);
+    let stray = answered(&mut breaker, now, &id(9), Pass::Probe, Verdict::Neutral);
+    assert_eq!(stray, None);
+    assert_eq!(breaker.snapshot(), before);
+    assert!(answered(&mut breaker, now, &id(1), Pass::Probe, BAD).is_some());
+}
+
+#[test]
+fn reasons_are_sentences() {
+    let last = FailureKind::Transport;
+    let reasons = [
+        EjectReason::Consecutive { failures: 5, last },
+        EjectReason::Share {
+            failures: 11,
+            requests: 21,
+        },
+        EjectReason::ProbeFailed(last),
+    ];
+    assert_eq!(
+        reasons.map(|reason| reason.to_string()),
+        [
+            format!("5 failures in a row, the last {last}"),
+            "11 of the last 21 requests failed".to_owned(),
+            format!("the probe ended with {last}"),
+        ]
+    );
+}

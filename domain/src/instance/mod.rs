@@ -5,7 +5,7 @@
 //!
 //! Invariants: leases granted ≤ `max_concurrency`, probes and panic requests included; requests wait
 //! only while the server may be asked and no slot is free; every ask gets exactly one final answer; what
-//! a restart loses (queue, counts, averages) makes the server more careful, never less.
+//! a restart loses (queue, windows, retry budget) makes the server more careful, never less.
 //!
 //! `handle` takes facts and returns what to do; `admit` only looks; the alarm is `poll_timeout`. Every
 //! event first runs the timers that are due, so traffic makes up for a lost alarm.
@@ -46,7 +46,7 @@ pub use self::record::{InstanceRecord, Phase};
 use self::retry_budget::RetryBudget;
 pub use self::retry_budget::RetryPolicy;
 pub use self::why_out::{OutReason, WhyOut};
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, FailureRun};
 use crate::health::{Health, HealthVerdict, Ring};
 use crate::ids::RequestId;
 use crate::queue::Queue;
@@ -93,8 +93,8 @@ impl Instance {
     }
 
     /// A server after a restart. Stored leases hold their slots from the first moment; nobody waits
-    /// (their connections are gone, they ask again); counts restart; a probe whose fate is unknown is
-    /// lost.
+    /// (their connections are gone, they ask again); a probe whose fate is unknown is lost; counts
+    /// restart, but for what [`Self::restore_run`] puts back.
     pub fn restore(record: InstanceRecord, leases: Vec<LeaseRow>, now: Timestamp) -> Self {
         let breaker = Breaker::restore(
             record.policy.breaker,
@@ -219,6 +219,11 @@ impl Instance {
     /// Totals and averages.
     pub const fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Puts the breaker's stored run of failures back after [`Self::restore`].
+    pub fn restore_run(&mut self, run: FailureRun) {
+        self.breaker.resume(run);
     }
 
     /// Puts stored totals and averages back after [`Self::restore`].

@@ -20,7 +20,8 @@ const LEASES_WAIT: Span = Span::from_secs(1);
 /// A renewal is written when the row lags by more than this. Leases live 60 s and are renewed every 20 s,
 /// so every second renewal is written and a row that is read leaves time for one more to come.
 const RENEWAL_LAG: Span = Span::from_secs(30);
-/// How long totals and averages wait. An object that nobody asks leaves memory after about as long.
+/// How long totals, averages and the run of failures wait. An object that nobody asks leaves memory after
+/// about as long, but not before the turn that was asked for has come.
 const TOTALS_WAIT: Span = Span::from_secs(10);
 /// Ended requests with which totals wait no longer than for the next turn that writes.
 const TOTALS_BATCH: u32 = 100;
@@ -131,14 +132,15 @@ impl WriteBehind {
         Ok(())
     }
 
-    /// Writes totals, averages and the ring now.
+    /// Writes totals, averages, the run of failures and the ring now.
     pub(super) fn write_figures(
         &mut self,
         cx: &mut Cx<'_>,
         machine: &machine::Instance,
     ) -> Result<(), StoreError> {
         let ring = machine.health().ring();
-        let json = encode("figures", &FiguresRow::from_domain(machine.figures(), ring))?;
+        let row = FiguresRow::from_domain(machine.figures(), machine.breaker().run(), ring);
+        let json = encode("figures", &row)?;
         cx.sql.exec(
             "INSERT OR REPLACE INTO figures (id, json) VALUES (1, ?)",
             &[Value::from(json)],

@@ -56,6 +56,9 @@ pub(super) fn load(cx: &mut Cx<'_>) -> Result<Loaded, StoreError> {
     if let Some(row) = figures.first() {
         // Figures may be lost, so those that cannot be read do not keep the server from loading.
         let figures: FiguresRow = decode("figures", text("figures", row, 0)?).unwrap_or_default();
+        if let Some(run) = figures.run {
+            machine.restore_run(run.into());
+        }
         let (figures, checks) = figures.into_domain();
         machine.restore_figures(figures);
         machine.restore_ring(checks.clone());

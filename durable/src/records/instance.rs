@@ -10,7 +10,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::figures::{CheckRow, FiguresRow};
+pub use self::figures::{CheckRow, FiguresRow, RunRow};
 pub use self::lease::{GrantRow, LeaseColumn};
 pub use self::machine::limits;
 use crate::bindings::fleet::ReliabilityPolicy;

@@ -237,3 +237,64 @@ fn view_after_start(rig: &mut Server) -> InstanceView {
     rig.done(check_out(&turn), well());
     view(rig)
 }
+
+#[test]
+fn a_server_that_fails_between_two_sleeps_of_its_object_is_ejected_all_the_same() {
+    let mut rig = server();
+    for number in 0..4 {
+        let name = format!("r{number}");
+        grant(&mut rig, &name);
+        settle(&mut rig, &name, failure());
+        let rows = rig.store.rows_written();
+        rig.wait(secs(10));
+        rig.soon();
+        assert_eq!(
+            rig.store.rows_written(),
+            rows + 1,
+            "the row of the totals, which comes anyway"
+        );
+        rig.wait(secs(5));
+        rig.evict();
+    }
+    assert_eq!(view(&mut rig).consecutive_failures, 4);
+    grant(&mut rig, "r4");
+    let turn = settle(&mut rig, "r4", failure());
+    assert_eq!(announcement(&turn).1.state, ServerState::Ejected);
+}
+
+#[test]
+fn a_success_between_two_sleeps_ends_the_run() {
+    let mut rig = server();
+    for (number, outcome) in [failure(), OutcomeWire::Success].into_iter().enumerate() {
+        let name = format!("r{number}");
+        grant(&mut rig, &name);
+        settle(&mut rig, &name, outcome);
+        rig.wait(secs(10));
+        rig.soon();
+        rig.evict();
+        assert_eq!(view(&mut rig).consecutive_failures as usize, 1 - number);
+    }
+}
+
+#[test]
+fn a_run_from_before_the_last_ejection_is_not_taken_up() {
+    let mut rig = server();
+    grant(&mut rig, "r1");
+    settle(&mut rig, "r1", failure());
+    rig.wait(secs(10));
+    rig.soon();
+    let stale = rig.text("SELECT json FROM figures");
+    assert!(stale.contains(r#""run":{"failures":1"#), "{stale}");
+    grant(&mut rig, "r2");
+    settle(&mut rig, "r2", OutcomeWire::Success);
+    eject(&mut rig);
+    // Gone before the totals are due: the row is from before the ejection.
+    rig.evict();
+    rig.wait(secs(33));
+    rig.alarm();
+    grant(&mut rig, "probe");
+    settle(&mut rig, "probe", OutcomeWire::Success);
+    rig.evict();
+    assert_eq!(rig.text("SELECT json FROM figures"), stale);
+    assert_eq!(view(&mut rig).consecutive_failures, 0);
+}

@@ -1,6 +1,7 @@
-//! Totals, averages and the check ring as one row.
+//! Totals, averages, the breaker's run of failures and the check ring as one row.
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::breaker::FailureRun;
 use tidegate_domain::health::{CheckFault, CheckResult, Ring};
 use tidegate_domain::instance::{Average, FailureTotals, Figures, Totals};
 use tidegate_domain::time::Timestamp;
@@ -17,8 +18,38 @@ pub struct FiguresRow {
     pub duration_ms_256: Option<i64>,
     /// In 1/256 ms.
     pub first_token_ms_256: Option<i64>,
+    /// The run of failures that the last request left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRow>,
     /// Oldest first.
     pub checks: Vec<CheckRow>,
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// How many.
+    pub failures: u32,
+    /// Since when the server had been admitted.
+    pub admitted_at_ms: i64,
+}
+
+impl From<FailureRun> for RunRow {
+    fn from(run: FailureRun) -> Self {
+        Self {
+            failures: run.failures,
+            admitted_at_ms: run.admitted_at.as_ms(),
+        }
+    }
+}
+
+impl From<RunRow> for FailureRun {
+    fn from(row: RunRow) -> Self {
+        Self {
+            failures: row.failures,
+            admitted_at: Timestamp::from_ms(row.admitted_at_ms),
+        }
+    }
 }
 
 /// A health check.
@@ -34,8 +65,8 @@ pub struct CheckRow {
 }
 
 impl FiguresRow {
-    /// Figures and checks as a row.
-    pub fn from_domain(figures: &Figures, ring: &Ring) -> Self {
+    /// Figures, run and checks as a row.
+    pub fn from_domain(figures: &Figures, run: Option<FailureRun>, ring: &Ring) -> Self {
         let t = &figures.totals;
         let f = &t.failures;
         let check = |result: &CheckResult| CheckRow {
@@ -68,6 +99,7 @@ impl FiguresRow {
             ],
             duration_ms_256: figures.duration.ms_256,
             first_token_ms_256: figures.ttft.ms_256,
+            run: run.map(RunRow::from),
             checks: ring.iter().map(check).collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! Stored formats: rows outlive releases, so each is pinned as it is written, and as older and newer
 //! releases write it.
 
-use tidegate_domain::breaker::{BreakerRecord, BreakerState, EjectReason};
+use tidegate_domain::breaker::{BreakerRecord, BreakerState, EjectReason, FailureRun};
 use tidegate_domain::health::{CheckFault, CheckResult, HealthVerdict, Ring};
 use tidegate_domain::ids::RequestId;
 use tidegate_domain::instance::{
@@ -245,10 +245,26 @@ fn figures() -> (Figures, Ring) {
 fn figures_row_v1_format_unchanged() {
     let (figures, ring) = figures();
     let v1 = r#"{"totals":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20],"duration_ms_256":256000,"first_token_ms_256":null,"checks":[{"at_ms":1,"latency_ms":20},{"at_ms":2,"latency_ms":0,"fault":{"is":"timeout"}}]}"#;
-    let row = FiguresRow::from_domain(&figures, &ring);
+    let row = FiguresRow::from_domain(&figures, None, &ring);
     assert_eq!(serde_json::to_string(&row).unwrap(), v1);
     let read: FiguresRow = serde_json::from_str(v1).unwrap();
-    assert_eq!(read.into_domain(), (figures, ring));
+    assert_eq!((read.run, read.into_domain()), (None, (figures, ring)));
+}
+
+#[test]
+fn a_run_of_failures_is_kept_beside_the_figures() {
+    let run = FailureRun {
+        failures: 3,
+        admitted_at: at(7),
+    };
+    let row = FiguresRow::from_domain(&Figures::default(), Some(run), &Ring::restore([]));
+    let text = serde_json::to_string(&row).unwrap();
+    assert!(
+        text.contains(r#""run":{"failures":3,"admitted_at_ms":7}"#),
+        "{text}"
+    );
+    let read: FiguresRow = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.run.map(FailureRun::from), Some(run));
 }
 
 #[test]
