@@ -8,6 +8,7 @@ mod rig;
 mod talk;
 
 mod access;
+mod breadth;
 mod breaks;
 mod cors;
 mod failover;
@@ -21,5 +22,6 @@ mod random_events;
 mod refusals;
 mod routes;
 mod snapshots;
+mod stored;
 mod streams;
 mod waiting;

@@ -320,6 +320,18 @@ impl Rig {
         self.wake(id)
     }
 
+    /// Whether another server is asked while the first is silent for ten seconds.
+    pub fn is_raced(&mut self, id: u32) -> bool {
+        let end = self.now + Span::from_secs(10);
+        while let Some(at) = self.talk(id).wake_at.filter(|at| *at < end) {
+            self.now = at;
+            if self.wake(id).iter().any(|line| line.contains("hedge")) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub fn leave(&mut self, id: u32) -> Vec<String> {
         let effects = self.gateway.gone(id, self.now);
         self.take(id, effects)
@@ -397,6 +409,7 @@ impl Rig {
             } => self.refreshes.push_back((token, to, message)),
             Effect::Fetch {
                 attempt,
+                method,
                 url,
                 headers,
                 own_body,
@@ -406,6 +419,7 @@ impl Rig {
                 assert_eq!(attempt as usize, talk.fetches.len(), "attempts count up");
                 talk.live.insert(attempt);
                 talk.fetches.push(Fetched {
+                    method,
                     url,
                     headers,
                     own_body: own_body.then(|| gateway.attempt_body(id, attempt)),

@@ -27,6 +27,7 @@ pub struct Talk {
 }
 
 pub struct Fetched {
+    pub method: &'static str,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub own_body: Option<Vec<u8>>,

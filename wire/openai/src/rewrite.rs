@@ -44,7 +44,10 @@ pub fn rewrite<'a>(body: &'a [u8], peek: &Peek, edits: &Edits<'_>) -> Cow<'a, [u
         });
     }
     let previous = peek.spans.previous.as_ref();
-    if let Some((name, span)) = edits.previous_response_id.zip(previous) {
+    let renamed = edits
+        .previous_response_id
+        .filter(|name| Some(*name) != peek.previous_response_id.as_deref());
+    if let Some((name, span)) = renamed.zip(previous) {
         splices.push(Splice {
             span: span.clone(),
             text: serde_json::Value::from(name).to_string().into(),
