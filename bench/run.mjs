@@ -1,135 +1,224 @@
-// Measures the upstream alone, the platform's floor and Tidegate, side by side in one run, and writes
-// bench/RESULTS.md. Needs `cargo build --release -p tidegate-load -p tidegate-upstream` beforehand.
+// Measures the upstream alone, the platform's floor, Tidegate and other gateways, side by side in one
+// run, and writes bench/RESULTS.md; with --write the table in README.md too. Builds and installs what
+// is missing. A full run takes about ten minutes besides.
 //
-//   node bench/run.mjs [--rounds 5] [--seconds 3] [--connections 1,16,64] [--modes plain,stream,burst]
-//                      [--targets direct,floor,floor-rpc,floor-sql,tidegate] [--out bench/RESULTS.md]
-//                      [--gateway-url U (--gateway-admin-key K | --gateway-key K --upstream-url U)]
-//                      [--gateway-pid P] [--load PATH] [--upstream PATH] [--workerd PATH]
-import { spawn } from "node:child_process";
+//   node bench/run.mjs [--write] [--quick] [--rounds 5] [--seconds 1.5] [--connections 1,16,64]
+//                      [--modes long,start,plain,stream,burst]
+//                      [--targets direct,floor,floor-rpc,floor-sql,floor-pump,tidegate,portkey-workerd,portkey-node,litellm]
+//                      [--out bench/RESULTS.md]
+//                      [--gateway-url U (--gateway-admin-key K | --gateway-key K --upstream-url U) --gateway-pid P]
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem, type } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { ROOT, STATE } from "../scripts/paths.mjs";
-import { Trouble, ask, endAll, program, say } from "../scripts/processes.mjs";
-import { markdown } from "./report.mjs";
-import { FLOORS, MODEL, binary, order, residentMiB, startFloor, startGateway, startUpstream, useGateway, workerdProgram } from "./targets.mjs";
+import { BUDGET_BYTES, build } from "../scripts/build.mjs";
+import { ROOT } from "../scripts/paths.mjs";
+import { Trouble, ask, endAll, program, run, say } from "../scripts/processes.mjs";
+import { measure } from "./load.mjs";
+import { residentMiB } from "./proc.mjs";
+import { report } from "./report.mjs";
+import { coldStarts, isolates } from "./startup.mjs";
+import { summary, verdicts } from "./summary.mjs";
+import { FLOORS, SCRATCH, binary, order, startFloor, startGateway, startUpstream, untilServing, useGateway, workerdProgram } from "./targets.mjs";
 
+const README = join(ROOT, "README.md");
+const MARK = "<!-- bench -->";
 const NOTES = "\n# Notes\n";
-const STREAM = { do: "pace", chunks: 20, interval_ms: 5, first_ms: 5 };
-const BURST = { do: "pace", chunks: 200 };
-const BEHAVIOURS = { plain: null, stream: STREAM, burst: BURST };
+
+const PEERS = ["portkey-workerd", "portkey-node", "litellm"];
+const TARGETS = ["direct", ...FLOORS, "tidegate", ...PEERS];
+/** What is left out unless it is asked for: it says little that its neighbour does not. */
+const EXTRA = ["floor-rpc"];
+/** What a floor is a floor for; elsewhere it is what its neighbour is. */
+const ONLY = { "floor-sql": ["plain"], "floor-rpc": ["plain"], "floor-pump": ["long", "stream", "burst"] };
+const MODES = ["long", "start", "plain", "stream", "burst"];
+
+const FULL = { rounds: 5, streamRounds: 3, seconds: 1.5, levels: [1, 16, 64], burstLevels: [1, 16], longLevels: [250, 1000], starts: 5, isolates: 20 };
+const QUICK = { rounds: 1, streamRounds: 1, seconds: 0.7, levels: [1, 16], burstLevels: [16], longLevels: [100, 400], starts: 1, isolates: 5 };
+
+const BEHAVIOURS = {
+  plain: null,
+  stream: { do: "pace", chunks: 20, interval_ms: 10, first_ms: 10 },
+  burst: { do: "pace", chunks: 200 },
+  long: { do: "pace", chunks: 20, interval_ms: 400, first_ms: 400 },
+};
+/** What is not whole after five times the eight seconds that such a stream takes has failed. */
+const LONG_TIMEOUT_S = 40;
 
 function options() {
   const text = { type: "string" };
+  const flag = { type: "boolean", default: false };
   const { values } = parseArgs({
     options: {
-      rounds: { ...text, default: "5" },
-      seconds: { ...text, default: "3" },
-      connections: { ...text, default: "1,16,64" },
-      modes: { ...text, default: "plain,stream,burst" },
-      targets: { ...text, default: ["direct", ...FLOORS, "tidegate"].join(",") },
+      write: flag,
+      quick: flag,
+      rounds: text,
+      seconds: text,
+      connections: text,
+      modes: { ...text, default: MODES.join(",") },
+      targets: { ...text, default: TARGETS.filter((name) => !EXTRA.includes(name)).join(",") },
       out: { ...text, default: join(ROOT, "bench", "RESULTS.md") },
       "gateway-url": text,
       "gateway-key": text,
       "gateway-admin-key": text,
       "gateway-pid": text,
       "upstream-url": text,
-      load: text,
-      upstream: text,
-      workerd: text,
     },
   });
   const list = (value) => value.split(",").map((part) => part.trim()).filter(Boolean);
-  const chosen = { ...values, modes: list(values.modes), targets: list(values.targets), levels: list(values.connections).map(Number) };
-  chosen.rounds = Number(values.rounds);
-  chosen.seconds = Number(values.seconds);
-  const known = ["direct", ...FLOORS, "tidegate"];
-  const unknown = [...chosen.targets.filter((t) => !known.includes(t)), ...chosen.modes.filter((m) => !(m in BEHAVIOURS))];
+  const settings = { ...(values.quick ? QUICK : FULL), quick: values.quick, ...BEHAVIOURS };
+  if (values.rounds) settings.rounds = settings.streamRounds = Number(values.rounds);
+  if (values.seconds) settings.seconds = Number(values.seconds);
+  if (values.connections) settings.levels = settings.burstLevels = list(values.connections).map(Number);
+  const chosen = { ...values, settings, modes: list(values.modes), targets: list(values.targets) };
+  const unknown = [...chosen.targets.filter((t) => !TARGETS.includes(t)), ...chosen.modes.filter((m) => !MODES.includes(m))];
   if (unknown.length) throw new Trouble(`unknown target or mode: ${unknown.join(", ")}`);
-  if (!(chosen.rounds >= 1) || !(chosen.seconds > 0) || chosen.levels.some((level) => !(level >= 1))) {
+  if (!(settings.rounds >= 1) || !(settings.seconds > 0) || settings.levels.some((level) => !(level >= 1))) {
     throw new Trouble("--rounds, --seconds and --connections take numbers above zero");
   }
   return chosen;
 }
 
-async function startTargets(chosen) {
-  const upstream = chosen["upstream-url"]
-    ? { name: "direct", url: chosen["upstream-url"], pid: () => undefined }
-    : await startUpstream(binary("tidegate-upstream", chosen.upstream));
+async function starter(name, chosen) {
+  if (FLOORS.includes(name)) return (upstream) => startFloor(name, upstream);
+  if (PEERS.includes(name)) return (await import("./peers.mjs")).PEER_TARGETS[name];
+  const { "gateway-url": url, "gateway-key": key, "gateway-admin-key": adminKey, "gateway-pid": pid } = chosen;
+  return url ? (upstream) => useGateway({ url, key, adminKey, pid, upstream }) : startGateway;
+}
+
+/** Starts all of them. One that does not run is said to be missing; the others are measured. */
+async function startTargets(chosen, missing) {
+  const url = chosen["upstream-url"];
+  const upstream = url ? { name: "direct", url } : await startUpstream();
   const targets = [];
   for (const name of chosen.targets) {
     say(`starting ${name}`);
-    if (name === "direct") targets.push(upstream);
-    else if (FLOORS.includes(name)) targets.push(await startFloor(name, upstream, chosen.workerd));
-    else if (chosen["gateway-url"]) {
-      const gateway = { url: chosen["gateway-url"], key: chosen["gateway-key"], adminKey: chosen["gateway-admin-key"] };
-      targets.push(await useGateway({ ...gateway, pid: chosen["gateway-pid"], upstream }));
-    } else targets.push(await startGateway(upstream));
+    try {
+      const target = name === "direct" ? upstream : await (await starter(name, chosen))(upstream);
+      await untilServing(target);
+      targets.push(target);
+    } catch (error) {
+      lost(missing, name, error);
+    }
   }
   return { upstream, targets };
 }
 
-/** One level of one target: the generator's figures and the highest resident memory seen meanwhile. */
-async function measure(load, target, { mode, connections, seconds }) {
-  const args = ["--url", target.url, "--connections", String(connections), "--seconds", String(seconds)];
-  args.push("--mode", mode === "plain" ? "plain" : "stream", "--model", MODEL, "--json");
-  if (target.key) args.push("--key", target.key);
-  const pid = target.pid();
-  let highest;
-  const look = () => {
-    const now = residentMiB(pid);
-    if (now !== undefined) highest = Math.max(highest ?? 0, now);
-  };
-  const sampling = setInterval(look, 200);
-  try {
-    const output = await new Promise((resolve, reject) => {
-      const child = spawn(load, args, { stdio: ["ignore", "pipe", "inherit"] });
-      let text = "";
-      child.stdout.on("data", (bytes) => (text += bytes));
-      child.on("error", reject);
-      child.on("close", () => resolve(text));
-    });
-    look();
-    if (!output) throw new Trouble(`the load generator reported nothing about ${target.name}`);
-    return { ...JSON.parse(output)[0], resident_mib: highest };
-  } finally {
-    clearInterval(sampling);
+function lost(missing, name, error) {
+  const why = error.message.split("\n")[0];
+  say(`${name} is missing from here on: ${why}`);
+  missing.push({ name, why });
+}
+
+/** Measures every target at every level. In turn, so that a slow spell of the machine touches all; from
+ * another start each round, so that none always runs in the wake of the same one. */
+async function rounds(mode, { upstream, targets, settings, samples, missing }) {
+  await order(upstream, BEHAVIOURS[mode]);
+  const count = mode === "plain" ? settings.rounds : settings.streamRounds;
+  for (const connections of mode === "burst" ? settings.burstLevels : settings.levels) {
+    for (let round = 0; round < count; round += 1) {
+      for (let turn = 0; turn < targets.length; turn += 1) {
+        const target = targets[(round + turn) % targets.length];
+        if (missing.some(({ name }) => name === target.name)) continue;
+        if (ONLY[target.name] && !ONLY[target.name].includes(mode)) continue;
+        const span = { seconds: settings.seconds };
+        await sample(mode, target, { mode: mode === "plain" ? "plain" : "stream", connections, span }, { samples, missing }, `round ${round + 1}`);
+      }
+    }
   }
 }
 
-function write(path, text) {
-  const notes = existsSync(path) ? readFileSync(path, "utf8").split(NOTES)[1] : undefined;
-  writeFileSync(path, `${text}${NOTES}${notes ?? "\nNone yet.\n"}`);
+/** Opens so many streams at once, on processes that have done next to nothing before. */
+async function open({ upstream, targets, settings, samples, missing }) {
+  for (const connections of settings.longLevels) {
+    for (const target of targets) {
+      if (ONLY[target.name] && !ONLY[target.name].includes("long")) continue;
+      if (missing.some(({ name }) => name === target.name)) continue;
+      await order(upstream, null);
+      await measure(binary("tidegate-load"), target, { mode: "stream", connections: 4, span: { requests: 40 }, warmup: 0 });
+      await order(upstream, BEHAVIOURS.long);
+      const span = { requests: connections };
+      await sample("long", target, { mode: "stream", connections, span, warmup: 0, timeoutSeconds: LONG_TIMEOUT_S }, { samples, missing }, "open");
+    }
+  }
+}
+
+async function sample(mode, target, load, { samples, missing }, what) {
+  const idle = residentMiB(target.pid);
+  try {
+    const figures = { ...(await measure(binary("tidegate-load"), target, load)), idle_mib: idle };
+    samples.push({ mode, target: target.name, report: figures });
+    const failures = Object.entries(figures.errors).map(([kind, count]) => `, ${kind} × ${count}`).join("");
+    say(`${mode} ${load.connections} ${what} ${target.name}: ${figures.requests_per_second.toFixed(0)}/s, CPU ${figures.cpu_us?.toFixed(0) ?? "–"} µs each${failures}`);
+    if (target.entry?.ended) throw new Trouble(`${target.name} ended in the middle (${await target.entry.exit})`);
+  } catch (error) {
+    lost(missing, target.name, error);
+  }
+}
+
+async function restarts({ targets, settings, missing }) {
+  const all = [];
+  for (const target of targets) {
+    if (!target.again || ONLY[target.name] || missing.some(({ name }) => name === target.name)) continue;
+    say(`starting ${target.name} ${settings.starts} times`);
+    try {
+      all.push({ target: target.name, times: await coldStarts(target, settings.starts) });
+    } catch (error) {
+      lost(missing, target.name, error);
+    }
+  }
+  return all;
+}
+
+async function versions() {
+  const workerd = (ask(workerdProgram(), ["--version"]) ?? "unknown").replace("workerd ", "");
+  return { workerd, ...(await import("./peers.mjs")).peerVersions() };
+}
+
+function write({ out, toReadme }, result) {
+  const notes = existsSync(out) ? readFileSync(out, "utf8").split(NOTES)[1] : undefined;
+  writeFileSync(out, `${report(result)}${NOTES}${notes ?? "\nNone yet.\n"}`);
+  say(`written: ${out}`);
+  if (!toReadme) return;
+  const parts = readFileSync(README, "utf8").split(MARK);
+  if (parts.length !== 3) throw new Trouble(`README.md must hold ${MARK} twice, with the table between`);
+  writeFileSync(README, [parts[0], `\n${summary(result)}\n`, parts[2]].join(MARK));
+  say(`written: ${README}`);
 }
 
 await program(async () => {
   const chosen = options();
-  const load = binary("tidegate-load", chosen.load);
-  rmSync(join(STATE, "bench"), { recursive: true, force: true }); // What an interrupted run left.
-  mkdirSync(join(STATE, "bench"), { recursive: true });
-  const { upstream, targets } = await startTargets(chosen);
+  const began = Date.now();
+  const { settings } = chosen;
+  const sizes = { ...(await build()), budget: BUDGET_BYTES };
+  await run("cargo build", "cargo", ["build", "--quiet", "--release", "-p", "tidegate-load", "-p", "tidegate-upstream"]);
+  rmSync(SCRATCH, { recursive: true, force: true }); // What an interrupted run left.
+  mkdirSync(SCRATCH, { recursive: true });
+  const missing = [];
   const samples = [];
-  for (const mode of chosen.modes) {
-    await order(upstream, BEHAVIOURS[mode]);
-    for (const connections of chosen.levels) {
-      for (let round = 0; round < chosen.rounds; round += 1) {
-        // In turn, so that a slow spell of the machine touches all; from another start each round,
-        // so that none always runs in the wake of the same one.
-        for (let turn = 0; turn < targets.length; turn += 1) {
-          const target = targets[(round + turn) % targets.length];
-          const report = await measure(load, target, { mode, connections, seconds: chosen.seconds });
-          samples.push({ mode, target: target.name, report });
-          const failed = Object.entries(report.errors).map(([kind, count]) => ` ${kind}×${count}`).join("");
-          say(`${mode} ${connections} round ${round + 1} ${target.name}: ${report.requests_per_second.toFixed(0)} req/s, p50 ${report.latency_us.p50} µs${failed}`);
-        }
-      }
-    }
-  }
-  const versions = { workerd: (ask(chosen.workerd ?? workerdProgram(), ["--version"]) ?? "unknown").replace("workerd ", "") };
-  const settings = { rounds: chosen.rounds, seconds: chosen.seconds, modes: chosen.modes, stream: STREAM, burst: BURST };
-  const text = markdown({ samples, levels: chosen.levels, targets: targets.map((target) => target.name), settings, versions });
-  write(resolve(chosen.out), text);
+  const { upstream, targets } = await startTargets(chosen, missing);
+  const stage = { upstream, targets, settings, samples, missing };
+  const wanted = (mode) => chosen.modes.includes(mode);
+  // First, while the processes are fresh: what they keep of busy times would hide what a stream takes.
+  if (wanted("long")) await open(stage);
+  await order(upstream, null);
+  // Then anew: one that had more streams than it can bear still works on what nobody waits for.
+  const starts = wanted("start") ? await restarts(stage) : [];
+  for (const mode of ["plain", "stream", "burst"]) if (wanted(mode)) await rounds(mode, stage);
+  const result = {
+    samples, missing, settings, sizes, versions: await versions(),
+    targets: targets.map((target) => target.name),
+    starts,
+    isolates: wanted("start") ? await isolates(settings.isolates) : undefined,
+    date: new Date().toISOString().slice(0, 10),
+  };
+  const { workerd } = result.versions;
+  result.machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown CPU"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}; workerd ${workerd}, Node ${process.version}.`;
   await endAll();
-  rmSync(join(STATE, "bench"), { recursive: true, force: true });
-  console.log(`written to ${resolve(chosen.out)}`);
+  write({ out: resolve(chosen.out), toReadme: chosen.write }, result);
+  rmSync(SCRATCH, { recursive: true, force: true });
+  for (const { wanted: what, is, met } of verdicts(result)) console.log(`${met ? "met   " : "MISSED"} ${what}: ${is}`);
+  for (const { name, why } of missing) console.log(`MISSING ${name}: ${why}`);
+  console.log(`took ${((Date.now() - began) / 60_000).toFixed(1)} min`);
+  if (missing.length > 0) process.exitCode = 1;
 });

@@ -57,7 +57,7 @@ export function start(name, command, args, { cwd = ROOT, env = {}, log } = {}) {
     stdio: ["ignore", out, out],
     env: { ...process.env, ...env },
   });
-  const entry = { name, log, ended: false, end: (signal) => signalGroup(child, signal) };
+  const entry = { name, log, pid: child.pid, ended: false, end: (signal) => signalGroup(child, signal) };
   running.add(entry);
   entry.exit = new Promise((resolve) => {
     const end = (why) => {

@@ -18,6 +18,8 @@ pub struct Spread {
     pub p90: u64,
     /// 99th percentile.
     pub p99: u64,
+    /// The largest.
+    pub max: u64,
     /// Arithmetic mean.
     pub mean: u64,
 }
@@ -92,6 +94,7 @@ fn spread(mut values: Vec<Duration>) -> Spread {
         p50: at(50),
         p90: at(90),
         p99: at(99),
+        max: at(100),
         mean,
     }
 }
@@ -140,6 +143,7 @@ mod tests {
                 p50: 50,
                 p90: 90,
                 p99: 99,
+                max: 100,
                 mean: 50
             }
         );
