@@ -11,6 +11,16 @@ use tidegate_wire_openai::{BadRequest, ErrorCode, ErrorEnvelope};
 use crate::flow::{BodyTooLarge, Unanswered};
 use crate::request::Response;
 
+/// The code under which an error is logged and counted: the gateway's own, and for whatever a server calls
+/// its errors one for all.
+pub fn own_code(code: Option<&str>) -> &'static str {
+    ErrorCode::ALL
+        .into_iter()
+        .map(ErrorCode::as_str)
+        .find(|own| Some(*own) == code)
+        .unwrap_or(ErrorCode::UpstreamError.as_str())
+}
+
 /// `Retry-After` above which an SDK should not wait by itself: its users would see a hang.
 const PATIENCE: Span = Span::from_secs(120);
 

@@ -78,7 +78,12 @@ pub fn client(
     };
     with_record(cx, verified, move |cx, verified, record| {
         match judge(&verified, record, cx.now, scopes) {
-            Ok(caller) => then(cx, caller),
+            Ok(caller) => {
+                cx.notes.org = Some(caller.org.clone());
+                cx.notes.key = Some(caller.key.id.clone());
+                cx.notes.project.clone_from(&caller.key.project);
+                then(cx, caller)
+            }
             Err(refused) => refused.into(),
         }
     })
@@ -87,6 +92,11 @@ pub fn client(
 /// Lets an administrator through: the installation's admin key, or a client key of scope `admin`
 /// (`read` for reading). Any other key is 403, as is none.
 pub fn admin(cx: &mut Cx<'_>, then: impl FnOnce(&mut Cx<'_>, Admin) -> Step + 'static) -> Step {
+    let then = |cx: &mut Cx<'_>, admin: Admin| {
+        cx.notes.org = Some(admin.org.as_str().to_owned());
+        cx.notes.actor = Some(admin.actor.clone());
+        then(cx, admin)
+    };
     let Some(text) = cx.head.header("x-api-key").or_else(|| bearer(cx.head)) else {
         return no_admin().into();
     };

@@ -15,6 +15,7 @@ use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
 use self::gathering::Gathering;
 pub use self::shared::{Config, Cx, Shared};
+use crate::account::{self, CLIENT_LEFT, CLIENT_LEFT_CODE, Notes};
 use crate::api_error::ApiError;
 pub use crate::cors::{Origins, OriginsRefused};
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
@@ -26,8 +27,9 @@ use crate::manners;
 pub use crate::manners::Manners;
 use crate::outbox::Outbox;
 use crate::request::{Head, Response};
-use crate::routes;
+use crate::request_log::RequestLog;
 use crate::snapshot::SnapshotCache;
+use crate::{routes, trace};
 
 /// An exchange's number; never used twice in an isolate.
 pub type ExchangeId = u32;
@@ -41,6 +43,7 @@ pub struct Gateway {
 struct Exchange {
     head: Head,
     request_id: String,
+    notes: Notes,
     stage: Stage,
     next_call: CallId,
     arrived_at: Timestamp,
@@ -68,12 +71,31 @@ enum Stage {
     Over,
 }
 
+impl Exchange {
+    fn cx<'a>(
+        &'a mut self,
+        shared: &'a mut Shared,
+        now: Timestamp,
+        effects: &'a mut Vec<Effect>,
+    ) -> Cx<'a> {
+        Cx {
+            shared,
+            now,
+            head: &self.head,
+            request_id: &self.request_id,
+            notes: &mut self.notes,
+            arrived_at: self.arrived_at,
+            effects,
+        }
+    }
+}
+
 impl Gateway {
     /// A gateway that has seen nothing yet.
     pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
         let mut prefix = [0_u8; 8];
         entropy.fill(&mut prefix);
-        let id_prefix = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id_prefix: String = prefix.iter().map(|byte| format!("{byte:02x}")).collect();
         let shared = Shared {
             config,
             entropy,
@@ -82,6 +104,7 @@ impl Gateway {
             board: LoadBoard::default(),
             hedges: HedgeDelays::default(),
             outbox: Outbox::default(),
+            log: RequestLog::new(id_prefix.clone()),
             turns: BTreeMap::new(),
             id_prefix,
             next_id: 0,
@@ -98,9 +121,14 @@ impl Gateway {
         let id = self.shared.fresh_number();
         let request_id = format!("req_{}{id:08x}", self.shared.id_prefix);
         let always = self.shared.config.manners.origins.headers(&head);
+        let notes = Notes {
+            trace: trace::id(&head),
+            ..Notes::default()
+        };
         let exchange = Exchange {
             head,
             always,
+            notes,
             request_id,
             stage: Stage::Over,
             next_call: 0,
@@ -179,8 +207,8 @@ impl Gateway {
     }
 
     /// A refresh behind a request ended.
-    pub fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
-        self.shared.refreshed(now, token, outcome);
+    pub fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) -> Vec<Effect> {
+        self.shared.refreshed(now, token, outcome)
     }
 
     /// A server's response headers are here.
@@ -296,8 +324,10 @@ impl Gateway {
     }
 
     /// What is still to be told to objects and found no ride.
-    pub fn flush(&mut self) -> Vec<Effect> {
-        self.shared.outbox.drain()
+    pub fn flush(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = self.shared.outbox.drain();
+        self.shared.flush_log(now, &mut effects);
+        effects
     }
 
     /// Exchanges that are open: none when nothing runs.
@@ -329,20 +359,7 @@ impl Gateway {
         let Some(exchange) = self.exchanges.get_mut(&id) else {
             return effects;
         };
-        let Exchange {
-            head,
-            request_id,
-            arrived_at,
-            ..
-        } = &*exchange;
-        let mut cx = Cx {
-            shared: &mut self.shared,
-            now,
-            head,
-            request_id,
-            arrived_at: *arrived_at,
-            effects: &mut effects,
-        };
+        let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
         let mut step = run(&mut cx);
         let step = loop {
             step = match step {
@@ -394,29 +411,21 @@ impl Gateway {
                 Stage::Probe { call, then }
             }
             Step::Respond(response) => {
+                let (status, code) = (response.status, response.error_code());
                 effects.push(respond(&exchange.head, &exchange.request_id, response));
+                let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
+                account::close_early(&mut cx, status, code);
                 effects.push(Effect::Done);
                 Stage::Over
             }
             Step::Infer(_) if exchange.left => {
+                let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
+                account::close_early(&mut cx, CLIENT_LEFT, Some(CLIENT_LEFT_CODE.to_owned()));
                 effects.push(Effect::Done);
                 Stage::Over
             }
             Step::Infer(mut inference) => {
-                let Exchange {
-                    head,
-                    request_id,
-                    arrived_at,
-                    ..
-                } = &*exchange;
-                let mut cx = Cx {
-                    shared: &mut self.shared,
-                    now,
-                    head,
-                    request_id,
-                    arrived_at: *arrived_at,
-                    effects: &mut effects,
-                };
+                let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
                 inference.start(&mut cx);
                 Stage::Inference(inference)
             }
@@ -436,6 +445,7 @@ impl Gateway {
         if let Some(Exchange {
             head,
             request_id,
+            notes,
             arrived_at,
             always,
             stage: Stage::Inference(inference),
@@ -447,6 +457,7 @@ impl Gateway {
                 now,
                 head,
                 request_id,
+                notes,
                 arrived_at: *arrived_at,
                 effects: &mut effects,
             };

@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod request;
 pub mod routes;
 
+mod account;
 mod admin;
 mod api_error;
 mod auth;
@@ -33,4 +34,6 @@ mod load_board;
 mod manners;
 mod models;
 mod outbox;
+mod request_log;
 mod snapshot;
+mod trace;

@@ -84,6 +84,12 @@ impl Response {
         }
     }
 
+    /// The error's code, for the log.
+    pub fn error_code(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(crate::api_error::own_code(error.code.as_deref()).to_owned())
+    }
+
     /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {

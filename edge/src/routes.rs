@@ -148,6 +148,8 @@ impl Route {
 
     fn run(&self, cx: &mut Cx<'_>, parameter: &str) -> Step {
         let parameter = percent_decode(parameter);
+        cx.notes.route = Some(self.path);
+        cx.notes.is_inference = matches!(self.handler, Handler::Inference(_));
         match self.handler {
             Handler::Inference(endpoint) => Inference::accept(cx, endpoint),
             Handler::Client(scopes, handle) => {

@@ -66,7 +66,7 @@ export class Background {
   }
 
   /** Runs what belongs behind an answer; an exchange that is over has no use for the rest. */
-  #guarded(event: string, effects: () => string): void {
+  #guarded(event: string, effects: () => string, fields: Record<string, unknown> = {}): void {
     try {
       const text = effects();
       if (text === "") return;
@@ -74,7 +74,7 @@ export class Background {
         if (isBehind(effect)) this.perform(effect);
       }
     } catch (error) {
-      logError(event, error);
+      logError(event, error, fields);
     }
   }
 
@@ -88,11 +88,7 @@ export class Background {
 
   async #refresh({ to, message, timeout_ms, token }: RefreshEffect): Promise<void> {
     const [ok, said] = await askOrWhy(this.#env, to, message, timeout_ms);
-    try {
-      enter(() => this.#edge.refreshed(Date.now(), token, ok, said));
-    } catch (error) {
-      logError("refresh_failed", error, { to });
-    }
+    this.#guarded("refresh_failed", () => enter(() => this.#edge.refreshed(Date.now(), token, ok, said)), { to });
   }
 
   #flushWithin(ms: number): void {
@@ -106,7 +102,7 @@ export class Background {
   async #flush(ms: number): Promise<void> {
     if (ms > 0) await new Promise<void>((resolve) => setTimeout(resolve, ms));
     flushAt = 0;
-    this.#guarded("flush_failed", () => enter(() => this.#edge.flush()));
+    this.#guarded("flush_failed", () => enter(() => this.#edge.flush(Date.now())));
   }
 }
 

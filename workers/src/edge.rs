@@ -127,10 +127,22 @@ impl EdgeHandle {
         text(&self.gateway.probed(id, moment(now_ms), call, outcome))
     }
 
-    /// A refresh behind a request ended.
-    pub fn refreshed(&mut self, now_ms: f64, token: u32, ok: bool, said: String) {
-        self.gateway
-            .refreshed(moment(now_ms), token, call_outcome(ok, said));
+    /// A refresh behind a request ended. Effects behind an answer may follow.
+    ///
+    /// # Errors
+    /// As [`EdgeHandle::begin`].
+    pub fn refreshed(
+        &mut self,
+        now_ms: f64,
+        token: u32,
+        ok: bool,
+        said: String,
+    ) -> Result<String, JsError> {
+        text(
+            &self
+                .gateway
+                .refreshed(moment(now_ms), token, call_outcome(ok, said)),
+        )
     }
 
     /// A server's response headers are here, written as in [`EdgeHandle::begin`].
@@ -248,12 +260,12 @@ impl EdgeHandle {
         self.gateway.forget(id);
     }
 
-    /// What is still to be told to objects.
+    /// What is still to be told to objects and logged.
     ///
     /// # Errors
     /// As [`EdgeHandle::begin`].
-    pub fn flush(&mut self) -> Result<String, JsError> {
-        text(&self.gateway.flush())
+    pub fn flush(&mut self, now_ms: f64) -> Result<String, JsError> {
+        text(&self.gateway.flush(moment(now_ms)))
     }
 
     /// Fails in the middle of a call, for tests.

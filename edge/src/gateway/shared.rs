@@ -5,19 +5,22 @@
 use std::collections::BTreeMap;
 
 use tidegate_domain::hedge::HedgeDelays;
-use tidegate_domain::time::Timestamp;
+use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, SnapshotAnswer};
+use tidegate_durable::bindings::log::LogEntry;
 use tidegate_durable::ports::Entropy;
 use tidegate_egress::Gate;
 use tidegate_vault::{Installation, Keyring, Secret};
 
+use crate::account::Notes;
 use crate::effect::{CallOutcome, Effect};
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
 use crate::manners::Manners;
 use crate::outbox::Outbox;
 use crate::request::Head;
+use crate::request_log::{Batch, RequestLog};
 use crate::snapshot::{Routing, SnapshotCache};
 
 /// What the installation is told by its environment.
@@ -43,6 +46,7 @@ pub struct Shared {
     pub(crate) board: LoadBoard,
     pub(crate) hedges: HedgeDelays,
     pub(crate) outbox: Outbox,
+    pub(crate) log: RequestLog,
     /// Counts requests for each name of each organisation, for strategies that take turns: two names that
     /// are asked for alternately would share one count so that each always met the same server.
     pub(super) turns: BTreeMap<String, u64>,
@@ -54,8 +58,15 @@ pub struct Shared {
 
 #[derive(Clone, Debug)]
 pub(super) enum Refresh {
-    Snapshot { org: String },
-    Key { org: String, id: String },
+    Snapshot {
+        org: String,
+    },
+    Key {
+        org: String,
+        id: String,
+    },
+    /// A batch of the request log.
+    Log,
 }
 
 /// What a handler sees.
@@ -68,6 +79,8 @@ pub struct Cx<'a> {
     pub(crate) head: &'a Head,
     /// The request's id.
     pub(crate) request_id: &'a str,
+    /// What is found out about it, for the log.
+    pub(crate) notes: &'a mut Notes,
     /// When the request arrived: its limits run from here, through every look-up before the first ask.
     pub(crate) arrived_at: Timestamp,
     /// Effects of this event so far.
@@ -141,14 +154,23 @@ impl Shared {
     }
 
     /// Takes in what a refresh behind a request brought.
-    pub(super) fn refreshed(&mut self, now: Timestamp, token: u32, outcome: CallOutcome) {
-        let Some(refresh) = self.refreshes.remove(&token) else {
-            return;
-        };
-        let CallOutcome::Answered(text) = outcome else {
-            return;
+    pub(super) fn refreshed(
+        &mut self,
+        now: Timestamp,
+        token: u32,
+        outcome: CallOutcome,
+    ) -> Vec<Effect> {
+        let refresh = self.refreshes.remove(&token);
+        if let Some(Refresh::Log) = refresh {
+            let arrived = matches!(outcome, CallOutcome::Answered(_));
+            let again = self.log.sent(token, arrived, now);
+            return again.map(flush_after).into_iter().collect();
+        }
+        let (Some(refresh), CallOutcome::Answered(text)) = (refresh, outcome) else {
+            return Vec::new();
         };
         match refresh {
+            Refresh::Log => {}
             Refresh::Snapshot { org } => {
                 if let Ok(answer) = serde_json::from_str(&text) {
                     self.take_snapshot(&org, answer, now);
@@ -162,6 +184,35 @@ impl Shared {
                 _ => {}
             },
         }
+        Vec::new()
+    }
+
+    /// Takes a finished request in, and sends its batch when that is full.
+    pub(crate) fn log_request(
+        &mut self,
+        org: String,
+        entry: LogEntry,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(batch) = self.log.take(org, entry, now) {
+            self.send_batch(batch, now, effects);
+        }
+    }
+
+    /// Sends the batches whose time has come, and asks for the next flush.
+    pub(super) fn flush_log(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let (due, next) = self.log.due(now);
+        for batch in due {
+            self.send_batch(batch, now, effects);
+        }
+        effects.extend(next.map(flush_after));
+    }
+
+    fn send_batch(&mut self, batch: Batch, now: Timestamp, effects: &mut Vec<Effect>) {
+        let token = self.fresh_number();
+        self.refreshes.insert(token, Refresh::Log);
+        effects.push(self.log.send(token, batch, now));
     }
 
     /// Takes a fleet's snapshot answer in; `None` when it cannot be used.
@@ -188,9 +239,14 @@ impl Shared {
     }
 }
 
+fn flush_after(span: Span) -> Effect {
+    Effect::FlushAfter {
+        ms: u64::try_from(span.as_ms()).unwrap_or_default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tidegate_domain::time::Span;
     use tidegate_durable::bindings::fleet::{Snapshot, SnapshotServer};
     use tidegate_durable::testkit::Seeded;
 
@@ -214,6 +270,7 @@ mod tests {
             board: LoadBoard::default(),
             hedges: HedgeDelays::default(),
             outbox: Outbox::default(),
+            log: RequestLog::default(),
             turns: BTreeMap::new(),
             id_prefix: String::new(),
             next_id: 0,

@@ -11,6 +11,7 @@ use tidegate_wire_openai::{End, ErrorCode};
 
 use super::effects::{ms, tell};
 use super::{Call, Inference, KeyGate, rate_headers};
+use crate::account::{self, Ended};
 use crate::api_error::ApiError;
 use crate::effect::Effect;
 use crate::gateway::{Cx, respond};
@@ -61,6 +62,7 @@ impl Inference {
         self.status = 200;
         self.output.extend_from_slice(&held);
         if stream {
+            self.first_token = Some(cx.now.since(self.arrived_at));
             self.open = true;
             cx.effects.push(Effect::Open { headers });
             cx.effects.push(Effect::Write);
@@ -138,6 +140,7 @@ impl Inference {
         }
         self.answered = true;
         self.status = response.status;
+        self.error = response.error_code();
         response.headers.extend(self.rate_headers());
         cx.effects.push(respond(cx.head, cx.request_id, response));
     }
@@ -147,11 +150,18 @@ impl Inference {
         let Some(attempt) = self.attempts.get_mut(number) else {
             return;
         };
-        attempt.cut(match reason {
-            BreakReason::Upstream(FailureKind::Stalled) => End::Stalled,
-            BreakReason::Upstream(_) => End::TransportError,
-            BreakReason::Total => End::TotalTimeout,
-        });
+        let (end, code) = match reason {
+            BreakReason::Upstream(FailureKind::Stalled) => {
+                (End::Stalled, ErrorCode::UpstreamStalled)
+            }
+            BreakReason::Upstream(FailureKind::InvalidAnswer) => {
+                (End::TransportError, ErrorCode::UpstreamInvalidAnswer)
+            }
+            BreakReason::Upstream(_) => (End::TransportError, ErrorCode::UpstreamTruncated),
+            BreakReason::Total => (End::TotalTimeout, ErrorCode::UpstreamTimeout),
+        };
+        self.error = Some(code.as_str().to_owned());
+        attempt.cut(end);
         let held = std::mem::take(&mut attempt.held);
         if !held.is_empty() {
             self.output.extend_from_slice(&held);
@@ -178,9 +188,21 @@ impl Inference {
                 &message,
             );
         }
-        cx.effects.push(Effect::Log {
-            line: self.log_line(cx),
-        });
+        let server = self.committed.and_then(|number| self.attempts.get(number));
+        let server = server.and_then(|attempt| self.instance(attempt.slot));
+        let ended = Ended {
+            status: self.status,
+            error: self.error.take(),
+            server: server
+                .as_ref()
+                .and_then(ObjectName::tail)
+                .map(str::to_owned),
+            attempts: self.dispatch.attempts(),
+            first_token_ms: self.first_token.map(ms),
+            tokens: self.tokens,
+            cost_microusd: self.cost_nanousd.saturating_add(500) / 1_000,
+        };
+        account::close(cx, ended);
         // Nobody will hear whether calls that are still out arrive.
         for call in std::mem::take(&mut self.calls).into_values() {
             if let Call::Ask { slot, riding } = call {
@@ -194,28 +216,7 @@ impl Inference {
         cx.effects.push(Effect::Done);
     }
 
-    /// One line for each request: who, what, where, how; no prompt and no secret.
-    fn log_line(&self, cx: &Cx<'_>) -> String {
-        let server = self.committed.and_then(|number| self.attempts.get(number));
-        let server = server.and_then(|attempt| self.instance(attempt.slot));
-        serde_json::json!({
-            "event": "request",
-            "request.id": cx.request_id,
-            "org": self.org,
-            "key.id": self.caller.key.id,
-            "model": self.peek.model,
-            "server.id": server.as_ref().and_then(ObjectName::tail),
-            "status": if self.answered { Some(self.status) } else { None },
-            "stream": self.peek.stream,
-            "attempts": self.dispatch.attempts(),
-            "first_token_ms": self.first_token.map(ms),
-            "duration_ms": ms(cx.now.since(self.arrived_at)),
-            "prompt_tokens": self.tokens.0,
-            "completion_tokens": self.tokens.1,
-        })
-        .to_string()
-    }
-
+    /// OpenAI's own headers, which its SDKs read.
     fn rate_headers(&self) -> Vec<(String, String)> {
         match &self.key {
             KeyGate::Allowed(windows) => rate_headers::lines(windows, None),

@@ -5,6 +5,7 @@ use tidegate_domain::dispatch::{self, Manner, Purpose};
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
+use tidegate_durable::bindings::fleet::ServerEntry;
 use tidegate_durable::bindings::instance::{
     Ask, AskKind, AskMode, FailureWire, InstanceCommand, OutcomeWire, Settled,
 };
@@ -18,6 +19,7 @@ use super::{Call, Inference, KeyGate, MAX_ANSWER, RENEW_EVERY};
 use crate::effect::{CallId, Effect};
 use crate::gateway::Cx;
 use crate::outbox::RIDE_MS;
+use crate::trace;
 
 /// How long an admission that is decided at once may take. Objects answer in milliseconds.
 const ASK_MS: u64 = 5_000;
@@ -234,6 +236,10 @@ impl Inference {
             .headers
             .iter()
             .filter(|(name, _)| name != "content-type" && reaches_server(name, connection))
+            // What is not a trace is not passed on as one.
+            .filter(|(name, _)| {
+                cx.notes.trace.is_some() || !trace::HEADERS.contains(&name.as_str())
+            })
             .cloned()
             .collect();
         // Clients that name another type, or none, sent JSON all the same: it was read as such.
@@ -282,12 +288,15 @@ impl Inference {
         self.leased.retain(|leased| *leased != slot);
         if self.committed == Some(attempt) {
             self.tokens = tokens;
-            self.first_token = first_token;
         }
         let server = self
             .slots
             .get(slot)
             .and_then(|index| self.routing.servers.get(*index));
+        if let Some(server) = server {
+            let share = cost_nanousd(&server.entry.entry, duration);
+            self.cost_nanousd = self.cost_nanousd.saturating_add(share);
+        }
         if let Some(server) = server.filter(|_| self.asks_the_model()) {
             // A plain answer speaks when it is whole. One that was given up for its silence counts with the
             // time it took, which its first token would have exceeded. A server that fails fast, or that
@@ -384,6 +393,15 @@ fn call_object(
         message,
         timeout_ms,
     });
+}
+
+/// A request's share of what a server costs: its price for the time it held one of the server's places.
+fn cost_nanousd(entry: &ServerEntry, held: Span) -> u64 {
+    const HOUR_MS: u128 = 3_600_000;
+    let places = u128::from(entry.max_concurrency.max(1));
+    let price = u128::from(entry.price_microusd_per_hour).saturating_mul(1_000);
+    let share = price.saturating_mul(u128::from(ms(held))) / (HOUR_MS * places);
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 pub(super) fn tell(cx: &mut Cx<'_>, to: ObjectName, message: &impl serde::Serialize) {

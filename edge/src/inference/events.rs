@@ -9,6 +9,7 @@ use tidegate_durable::bindings::model::WaitAnswer;
 
 use super::attempt::{Passed, Standing};
 use super::{Call, Inference, KeyGate, span};
+use crate::account::CLIENT_LEFT_CODE;
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect};
 use crate::gateway::Cx;
 
@@ -274,6 +275,7 @@ impl Inference {
     pub fn on_client_left(&mut self, cx: &mut Cx<'_>) {
         // Nobody reads what would still be written.
         self.pressed = true;
+        self.error = Some(CLIENT_LEFT_CODE.to_owned());
         self.hear(cx, Event::ClientLeft);
     }
 

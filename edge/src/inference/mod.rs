@@ -23,6 +23,7 @@ use tidegate_durable::bindings::instance::Turnover;
 use tidegate_durable::bindings::key::KeyWindows;
 use tidegate_wire_openai::{Endpoint, ErrorCode, Peek, PeekLimits, peek};
 
+use crate::account;
 use crate::api_error::ApiError;
 use crate::auth::{self, Caller, Scope};
 use crate::effect::CallId;
@@ -77,8 +78,13 @@ pub struct Inference {
     flush_within: Option<u64>,
     pressed: bool,
     status: u16,
+    /// The code of the error that it was answered or ended with.
+    error: Option<String>,
+    /// From its arrival.
     first_token: Option<Span>,
     tokens: (u64, u64),
+    /// What its servers cost so far, in nano-dollars: a short request's share is less than a micro-dollar.
+    cost_nanousd: u64,
 }
 
 /// Where the key's limits stand.
@@ -125,6 +131,7 @@ impl Inference {
                     Ok(checked) => checked,
                     Err(refused) => return refused.into(),
                 };
+                cx.notes.asks_for(&peek.model, peek.stream);
                 if peek.stream && !endpoint.streams() {
                     let message = format!(
                         "`stream` is not for {}: its answer is one piece.",
@@ -152,6 +159,10 @@ impl Inference {
 
     /// Sends the first effects.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
+        cx.notes.is_inference = true;
+        if cx.notes.model.is_empty() {
+            cx.notes.asks_for(&self.peek.model, self.peek.stream);
+        }
         if self.slots.is_empty() {
             // Nothing will be sent, so nothing is counted.
             self.key = KeyGate::Unlimited;
@@ -253,6 +264,7 @@ fn route_to(
     if let Some(only) = only {
         resolved.reached.retain(|reached| reached.server == only);
     }
+    cx.notes.known = true;
     let turn = cx.shared.next_turn(&caller.org, &peek.model);
     let draw = Draw {
         now: cx.now,
@@ -358,9 +370,11 @@ fn route_to(
         lost_waits: 0,
         flush_within: None,
         pressed: false,
-        status: 0,
+        status: account::CLIENT_LEFT,
+        error: None,
         first_token: None,
         tokens: (0, 0),
+        cost_nanousd: 0,
     }))
 }
 

@@ -108,6 +108,8 @@ pub struct World {
     pub probe: ProbeOutcome,
     /// Answers in the place of objects.
     pub script: Script,
+    /// Lines of the log.
+    pub lines: Vec<Value>,
     fleet: Kept<Fleet>,
     journal: Kept<Journal>,
     org: &'static str,
@@ -135,6 +137,7 @@ impl World {
             probed: Vec::new(),
             probe: models(&["tiny"]),
             script: Box::new(|_, _| None),
+            lines: Vec::new(),
             fleet: Kept::open(ObjectName::fleet(org), START),
             journal: Kept::open(ObjectName::journal(org, "2026-11-21"), START),
             org,
@@ -220,6 +223,10 @@ impl World {
                 Effect::Done => {
                     is_done = true;
                     self.gateway.forget(id);
+                    Vec::new()
+                }
+                Effect::Log { line } => {
+                    self.lines.push(serde_json::from_str(&line).unwrap());
                     Vec::new()
                 }
                 other => panic!("an admin route has no business with {other:?}"),

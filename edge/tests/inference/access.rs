@@ -18,7 +18,7 @@ fn with_key(rig: &Rig, key: &str) -> Head {
 fn refused(rig: &mut Rig, head: Head) -> (u16, String) {
     let (id, lines) = rig.arrive(head);
     let status = rig.talk(id).status.expect("answered");
-    assert_eq!(lines, [format!("respond {status}"), "done".to_owned()]);
+    assert_eq!(lines, [&format!("respond {status}"), "log", "done"]);
     assert!(rig.talk(id).header("x-request-id").is_some());
     rig.talk(id).error()
 }
@@ -183,7 +183,7 @@ fn a_registry_that_does_not_answer_is_no_verdict_on_the_key() {
         let call = rig.talk(id).asks[0].call;
         assert_eq!(rig.talk(id).asks[0].to.kind(), ObjectKind::Fleet);
         let effects = rig.gateway.answered(id, rig.now, call, outcome);
-        assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+        assert_eq!(rig.take(id, effects), ["respond 503", "log", "done"]);
         assert_eq!(
             rig.talk(id).error(),
             (503, "gateway_unavailable".to_owned())
@@ -214,7 +214,7 @@ fn a_key_outlives_a_silent_registry_by_a_quarter_of_an_hour() {
     let ask = rig.talk(id).asks[0].clone();
     assert_eq!(ask.timeout_ms, 10_000);
     let effects = rig.gateway.answered(id, rig.now, ask.call, lost());
-    assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+    assert_eq!(rig.take(id, effects), ["respond 503", "log", "done"]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_revocation_that_arrives_behind_a_request_counts_in_an_outage_too() {
     let (id, _) = rig.arrive(rig.head("/v1/chat/completions"));
     let call = rig.talk(id).asks[0].call;
     let effects = rig.gateway.answered(id, rig.now, call, lost);
-    assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+    assert_eq!(rig.take(id, effects), ["respond 503", "log", "done"]);
 }
 
 #[test]

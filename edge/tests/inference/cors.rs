@@ -39,7 +39,7 @@ fn preflight(path: &str, origin: &str) -> Head {
 fn a_preflight_is_answered_without_asking_anybody() {
     let mut rig = open_to(PAGE);
     let (id, lines) = rig.arrive(preflight("/v1/chat/completions", PAGE));
-    assert_eq!(lines, ["respond 204", "done"]);
+    assert_eq!(lines, ["respond 204", "log", "done"]);
     assert!(rig.fleet_asked.is_empty());
     let talk = rig.talk(id);
     assert_eq!(talk.header("access-control-allow-origin"), Some(PAGE));
@@ -60,7 +60,7 @@ fn a_page_that_is_not_listed_is_refused_and_named_nowhere() {
     let mut rig = open_to(PAGE);
     for origin in ["https://evil.example", "null"] {
         let (id, lines) = rig.arrive(preflight("/v1/chat/completions", origin));
-        assert_eq!(lines, ["respond 403", "done"]);
+        assert_eq!(lines, ["respond 403", "log", "done"]);
         assert_eq!(rig.talk(id).header("access-control-allow-origin"), None);
         assert_eq!(rig.talk(id).header("vary"), Some("Origin"));
     }
@@ -124,7 +124,7 @@ fn the_host_is_told_what_its_own_answers_must_carry() {
 fn without_origins_nothing_speaks_of_them() {
     let mut rig = Rig::new(&["a"]);
     let (id, lines) = rig.arrive(preflight("/v1/chat/completions", PAGE));
-    assert_eq!(lines, ["respond 405", "done"]);
+    assert_eq!(lines, ["respond 405", "log", "done"]);
     let head = from_page(&rig, "/v1/chat/completions");
     let (plain, _) = rig.send(head, &chat());
     rig.grant(plain, "a");

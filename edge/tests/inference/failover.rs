@@ -241,7 +241,7 @@ fn back_pressure_moves_on_and_the_release_says_how_long() {
             rig.whole(id, 0, b"slow down"),
             ["ask b: retry tentative", "flush 20"]
         );
-        let told = rig.gateway.flush();
+        let told = rig.gateway.flush(rig.now);
         let message = serde_json::to_string(&told).unwrap();
         assert!(message.contains(r#"\"retry_after_ms\":30000"#), "{message}");
         rig.grant(id, "b");

@@ -15,7 +15,7 @@ fn an_oversized_head_or_a_compressed_body_reaches_nobody() {
         head.headers
             .push((header.0.to_owned(), header.1.to_owned()));
         let (id, lines) = rig.arrive(head);
-        assert_eq!(lines, [format!("respond {status}"), "done".to_owned()]);
+        assert_eq!(lines, [&format!("respond {status}"), "log", "done"]);
         assert_eq!(rig.talk(id).error(), (status, code.to_owned()));
         assert!(rig.fleet_asked.is_empty(), "not even for the key");
     }
@@ -31,7 +31,7 @@ fn a_url_that_nobody_would_need_is_refused_and_one_at_the_limit_is_read() {
     assert_eq!(rig.talk(id).status, Some(200));
     head.query.push('q');
     let (id, lines) = rig.arrive(head);
-    assert_eq!(lines, ["respond 414", "done"]);
+    assert_eq!(lines, ["respond 414", "log", "done"]);
     assert_eq!(rig.talk(id).error(), (414, "uri_too_long".to_owned()));
 }
 

@@ -59,6 +59,27 @@ fn a_server_sees_what_is_meant_for_it_and_nothing_of_the_clients() {
 }
 
 #[test]
+fn a_trace_goes_on_with_its_state_and_what_is_none_is_dropped() {
+    let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (parent, goes_on) in [(valid, true), ("00-0-0-01", false)] {
+        let mut rig = Rig::new(&["a"]);
+        let mut head = rig.head("/v1/chat/completions");
+        head.headers
+            .extend(owned(&[("traceparent", parent), ("tracestate", "a=1,b=2")]));
+        let (id, _) = rig.send(head, &chat());
+        rig.grant(id, "a");
+        let sent = &rig.talk(id).fetches[0].headers;
+        let found = |name: &str| {
+            sent.iter()
+                .find(|(it, _)| it == name)
+                .map(|(_, it)| it.as_str())
+        };
+        let expected = [goes_on.then_some(parent), goes_on.then_some("a=1,b=2")];
+        assert_eq!([found("traceparent"), found("tracestate")], expected);
+    }
+}
+
+#[test]
 fn a_server_without_a_key_of_its_own_gets_none() {
     let mut rig = Rig::new(&["a"]);
     let id = rig.granted_chat(&chat(), "a");

@@ -41,7 +41,8 @@ fn while_a_plain_answer_is_awaited() {
     let id = rig.granted_chat(&chat(), "a");
     assert_eq!(rig.leave(id), ["abort 0", "log", "flush 0", "done"]);
     assert_eq!(rig.flush(), ["tell a: settle client_left 0+0"]);
-    assert_eq!(rig.talk(id).logs[0]["status"], serde_json::Value::Null);
+    assert_eq!(rig.talk(id).logs[0]["status"], 499);
+    assert_eq!(rig.talk(id).logs[0]["error"], "client_left");
     assert_eq!(rig.whole(id, 0, ANSWER), [""; 0]);
 }
 
@@ -143,7 +144,7 @@ fn before_any_server_is_asked_nothing_is_begun() {
         let effects = rig.gateway.answered(id, rig.now, open.call, answered);
         let lines = rig.take(id, effects);
         if warm {
-            assert_eq!(lines, ["done"]);
+            assert_eq!(lines, ["log", "done"]);
         } else {
             assert_eq!(
                 lines,

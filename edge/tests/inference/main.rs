@@ -17,6 +17,7 @@ mod headers;
 mod hedging;
 mod key_limits;
 mod leaving;
+mod log;
 mod plain;
 mod random_events;
 mod refusals;

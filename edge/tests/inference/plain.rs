@@ -68,6 +68,8 @@ fn the_log_says_who_what_where_and_how() {
     let expected = json!({
         "event": "request",
         "request.id": rig.talk(id).header("x-request-id"),
+        "method": "POST",
+        "route": "/v1/chat/completions",
         "org": "default",
         "key.id": rig.key_id,
         "model": "m",
@@ -79,6 +81,7 @@ fn the_log_says_who_what_where_and_how() {
         "duration_ms": 40,
         "prompt_tokens": 5,
         "completion_tokens": 2,
+        "cost_microusd": 0,
     });
     assert_eq!(log, &expected);
 }

@@ -121,7 +121,7 @@ fn a_body_over_the_limit_is_refused_whoever_counts() {
 
     let (id, _) = rig.arrive(rig.head("/v1/chat/completions"));
     let effects = rig.gateway.body(id, rig.now, None);
-    assert_eq!(rig.take(id, effects), ["respond 413", "done"]);
+    assert_eq!(rig.take(id, effects), ["respond 413", "log", "done"]);
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 use tidegate_domain::time::{Span, Timestamp};
-use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{KeyRecord, ServerEntry, Snapshot};
 use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire};
 use tidegate_durable::bindings::key::KeyAnswer;
 use tidegate_durable::bindings::model::WaitAnswer;
+use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::testkit::Seeded;
 use tidegate_edge::effect::{BodyEnd, CallOutcome, Effect};
 use tidegate_edge::gateway::{Config, Gateway, Manners};
@@ -38,6 +38,8 @@ pub struct Rig {
     /// What fleets were asked, as command names.
     pub fleet_asked: Vec<String>,
     pub refreshes: VecDeque<(u32, ObjectName, String)>,
+    /// Batches of the request log, with the tokens of their calls.
+    pub batches: Vec<(u32, ObjectName, Value)>,
     pub talks: BTreeMap<u32, Talk>,
     /// Messages to objects in the order they left; an ask with its exchange and call.
     pub sent: Vec<Sent>,
@@ -85,6 +87,7 @@ impl Rig {
             fleet_is_up: true,
             fleet_asked: Vec::new(),
             refreshes: VecDeque::new(),
+            batches: Vec::new(),
             talks: BTreeMap::new(),
             sent: Vec::new(),
             never_forgets: false,
@@ -338,16 +341,32 @@ impl Rig {
     }
 
     pub fn flush(&mut self) -> Vec<String> {
-        let effects = self.gateway.flush();
-        let lines = effects
-            .iter()
-            .map(|effect| line(effect, self.now))
-            .collect();
+        let effects = self.gateway.flush(self.now);
+        let mut lines = Vec::new();
         for effect in &effects {
             self.check(effect);
             self.note_sent(0, effect);
+            if self.is_of_the_log(effect) {
+                continue;
+            }
+            lines.push(line(effect, self.now));
         }
         lines
+    }
+
+    /// The request log has a rhythm of its own, and stories of its own in `log`.
+    fn is_of_the_log(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::FlushAfter { ms } => *ms > 20,
+            Effect::Refresh {
+                token, to, message, ..
+            } if to.kind() == ObjectKind::Journal => {
+                let message = serde_json::from_str(message).unwrap();
+                self.batches.push((*token, to.clone(), message));
+                true
+            }
+            _ => false,
+        }
     }
 
     pub fn take(&mut self, id: u32, effects: Vec<Effect>) -> Vec<String> {
@@ -359,6 +378,9 @@ impl Rig {
         for effect in effects {
             self.check(&effect);
             self.note_sent(id, &effect);
+            if self.is_of_the_log(&effect) {
+                continue;
+            }
             lines.push(line(&effect, self.now));
             self.perform(id, effect, chunk);
         }

@@ -80,7 +80,7 @@ fn when_the_registry_is_down_the_last_one_is_used_for_a_quarter_of_an_hour() {
     );
     let failed = CallOutcome::Failed("late".to_owned());
     let effects = rig.gateway.answered(id, rig.now, ask.call, failed);
-    assert_eq!(rig.take(id, effects), ["respond 503", "done"]);
+    assert_eq!(rig.take(id, effects), ["respond 503", "log", "done"]);
     assert_eq!(
         rig.talk(id).error(),
         (503, "gateway_unavailable".to_owned())

@@ -113,13 +113,15 @@ impl World {
                 token,
             } => {
                 let now = self.isolate_time(isolate);
-                if let Some(isolate) = self
+                let Some(host) = self
                     .isolates
                     .get_mut(isolate)
                     .filter(|isolate| isolate.life == life)
-                {
-                    isolate.gateway.refreshed(now, token, outcome(said));
-                }
+                else {
+                    return;
+                };
+                let effects = host.gateway.refreshed(now, token, outcome(said));
+                self.perform_all_behind(isolate, life, effects);
             }
             Caller::Tell {
                 isolate,

@@ -350,6 +350,7 @@ impl World {
 
     /// What found no ride is told.
     pub fn flush_isolate(&mut self, isolate: usize, life: u64) {
+        let now = self.isolate_time(isolate);
         let Some(host) = self
             .isolates
             .get_mut(isolate)
@@ -357,7 +358,12 @@ impl World {
         else {
             return;
         };
-        let effects = host.gateway.flush();
+        let effects = host.gateway.flush(now);
+        self.perform_all_behind(isolate, life, effects);
+    }
+
+    /// Runs what belongs behind no exchange in particular.
+    pub fn perform_all_behind(&mut self, isolate: usize, life: u64, effects: Vec<Effect>) {
         let at = ExRef {
             isolate,
             life,
