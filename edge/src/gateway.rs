@@ -3,6 +3,7 @@
 //! The host calls one method an event and runs the effects that come back. Events for exchanges that are
 //! over are ignored, so a host need not synchronise its cancellations.
 
+mod exchange;
 mod gathering;
 mod shared;
 
@@ -13,13 +14,14 @@ use tidegate_domain::time::Timestamp;
 use tidegate_durable::ports::Entropy;
 use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
+use self::exchange::{Exchange, Stage};
 use self::gathering::Gathering;
 pub use self::shared::{Config, Cx, Shared};
 use crate::account::{self, CLIENT_LEFT, CLIENT_LEFT_CODE, Notes};
 use crate::api_error::ApiError;
 pub use crate::cors::{Origins, OriginsRefused};
 use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
-use crate::flow::{BodyTooLarge, Step, Then};
+use crate::flow::{BodyTooLarge, Step};
 use crate::inference::Inference;
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
@@ -38,56 +40,6 @@ pub type ExchangeId = u32;
 pub struct Gateway {
     shared: Shared,
     exchanges: BTreeMap<ExchangeId, Exchange>,
-}
-
-struct Exchange {
-    head: Head,
-    request_id: String,
-    notes: Notes,
-    stage: Stage,
-    next_call: CallId,
-    arrived_at: Timestamp,
-    /// Header lines of any answer to it.
-    always: Vec<(String, String)>,
-    /// Its client went away while something else than inference ran.
-    left: bool,
-}
-
-enum Stage {
-    Body {
-        limit: usize,
-        then: Then<Result<Vec<u8>, BodyTooLarge>>,
-    },
-    Ask {
-        call: CallId,
-        then: Then<CallOutcome>,
-    },
-    Gather(Gathering),
-    Probe {
-        call: CallId,
-        then: Then<ProbeOutcome>,
-    },
-    Inference(Box<Inference>),
-    Over,
-}
-
-impl Exchange {
-    fn cx<'a>(
-        &'a mut self,
-        shared: &'a mut Shared,
-        now: Timestamp,
-        effects: &'a mut Vec<Effect>,
-    ) -> Cx<'a> {
-        Cx {
-            shared,
-            now,
-            head: &self.head,
-            request_id: &self.request_id,
-            notes: &mut self.notes,
-            arrived_at: self.arrived_at,
-            effects,
-        }
-    }
 }
 
 impl Gateway {
