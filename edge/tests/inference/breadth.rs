@@ -115,7 +115,7 @@ fn a_stream_is_refused_where_there_is_none() {
         let mut rig = Rig::new(&["a"]);
         let body = json!({"model": "m", "stream": true, "input": "x", "documents": [], "content": "x", "messages": []});
         let (id, lines) = rig.request(path, &body);
-        assert_eq!(lines, ["respond 400", "done"], "{path}");
+        assert_eq!(lines, ["respond 400", "log", "done"], "{path}");
         assert!(rig.talk(id).text().contains("`stream`"));
     }
 }

@@ -196,7 +196,7 @@ fn tags_that_lead_nowhere_are_refused_before_any_server_is_asked() {
         let (mut rig, ..) = pair();
         let body = ask(json!({"previous_response_id": id}));
         let (talk, lines) = rig.request(PATH, &body);
-        assert_eq!(lines, ["respond 400", "done"], "{id}");
+        assert_eq!(lines, ["respond 400", "log", "done"], "{id}");
         let refused = rig.talk(talk).json();
         assert_eq!(refused["error"]["code"], "previous_response_not_found");
         assert_eq!(refused["error"]["param"], "previous_response_id");
@@ -204,7 +204,7 @@ fn tags_that_lead_nowhere_are_refused_before_any_server_is_asked() {
         let encoded = id.replace('/', "%2F").replace('?', "%3F");
         let about = head(&rig, "GET", &format!("{PATH}/{encoded}"));
         let (talk, lines) = rig.arrive(about);
-        assert_eq!(lines, ["respond 404", "done"], "{id}");
+        assert_eq!(lines, ["respond 404", "log", "done"], "{id}");
         assert_eq!(rig.talk(talk).error().1, "not_found");
     }
 }
@@ -220,7 +220,7 @@ fn a_server_that_is_gone_drained_or_of_another_model_holds_nothing_any_more() {
         change(&mut rig);
         let body = ask(json!({"previous_response_id": format!("resp_1~{b}")}));
         let (id, lines) = rig.request(PATH, &body);
-        assert_eq!(lines, ["respond 400", "done"]);
+        assert_eq!(lines, ["respond 400", "log", "done"]);
         assert_eq!(rig.talk(id).error().1, "previous_response_not_found");
     }
 }
@@ -309,7 +309,7 @@ fn a_key_reaches_only_responses_of_models_that_it_may_use() {
     rig.record().models = vec!["alias".to_owned()];
     let path = format!("{PATH}/resp_1~{b}");
     let (id, lines) = rig.arrive(head(&rig, "GET", &path));
-    assert_eq!(lines, ["respond 404", "done"]);
+    assert_eq!(lines, ["respond 404", "log", "done"]);
     assert_eq!(rig.talk(id).error().1, "not_found");
 
     let (mut rig, _, b) = pair();
