@@ -1,4 +1,5 @@
-// Builds the Worker: cargo → wasm-bindgen → wasm-opt → esbuild, into build/worker/.
+// Builds the Worker: cargo → wasm-bindgen → wasm-opt → esbuild, into build/worker/, and
+// the documentation page beside it, into build/assets/.
 //
 // `std` is compiled anew with panic=unwind, so that a panic becomes a JavaScript exception that the
 // caller sees at once; with the shipped `std` a panic in an object leaves its caller waiting for ever.
@@ -11,6 +12,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { collectAssets } from "./assets.mjs";
 import { cargoTool, nodeModules, rust, wranglerNode } from "./install.mjs";
 import { BINDGEN_OUT, MODULES, ROOT, WASM_TARGET, WORKER_OUT } from "./paths.mjs";
 import { Trouble, program, run, say } from "./processes.mjs";
@@ -97,6 +99,7 @@ export async function build({ fast = false } = {}) {
     rmSync(WORKER_OUT, { recursive: true, force: true });
     renameSync(staging, WORKER_OUT);
   }
+  collectAssets();
   return weigh();
 }
 

@@ -1,7 +1,7 @@
 // Brings what a fresh machine lacks. Each function does nothing when its thing is there already.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { CACHE, CARGO_TOOLS, MIN_NODE, MIN_PYTHON, MIN_RUST, MIN_WRANGLER_NODE, MODULES, ROOT, WASM_TARGET, atLeast } from "./paths.mjs";
 import { Trouble, ask, run, say } from "./processes.mjs";
 
@@ -71,6 +71,31 @@ export async function cargoTool(name) {
   });
   rmSync(target, { recursive: true, force: true });
   return binary;
+}
+
+/** The path of a Chromium: the one in CHROMIUM, one that is installed, else Debian's own package. */
+export async function chromium() {
+  const find = () => {
+    const names = process.env.CHROMIUM ? [process.env.CHROMIUM] : ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    return names.find((name) => ask(name, ["--version"]) !== null);
+  };
+  const found = find();
+  if (found !== undefined) return resolveProgram(found);
+  if (process.env.CHROMIUM || process.getuid?.() !== 0 || ask("apt-get", ["--version"]) === null) {
+    throw new Trouble("Chromium is missing. Install it (Debian: apt-get install chromium), or name one with CHROMIUM=/path/to/chromium.");
+  }
+  say("installing Chromium (once)");
+  await run("apt-get update", "apt-get", ["update", "-qq"]);
+  await run("apt-get install", "apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+  const installed = find();
+  if (installed === undefined) throw new Trouble("Debian's chromium was installed and does not start; see the output above.");
+  return resolveProgram(installed);
+}
+
+function resolveProgram(name) {
+  if (name.includes("/")) return name;
+  const folder = (process.env.PATH ?? "").split(delimiter).find((each) => existsSync(join(each, name)));
+  return join(folder ?? "", name);
 }
 
 function findPython() {

@@ -10,6 +10,8 @@ export const MODULES = join(ROOT, "node_modules");
 
 export const BINDGEN_OUT = join(ROOT, "build", "bindgen");
 export const WORKER_OUT = join(ROOT, "build", "worker");
+/** What the documentation page is made of, beside the script that serves it. */
+export const ASSETS_OUT = join(ROOT, "build", "assets");
 export const WASM_TARGET = "wasm32-unknown-unknown";
 
 /** The oldest compiler the workspace accepts: `rust-version` in Cargo.toml. */

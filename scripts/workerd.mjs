@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isIP } from "node:net";
 import { join, relative, resolve } from "node:path";
-import { ROOT, STATE, WORKER_OUT } from "./paths.mjs";
+import { ASSETS_OUT, ROOT, STATE, WORKER_OUT } from "./paths.mjs";
 import { portFrom } from "./ports.mjs";
 import { Trouble } from "./processes.mjs";
 
@@ -97,6 +97,7 @@ function configuration({ host, port, stateDir, networks, loopback, allowHosts, c
     `(name = "ALLOW_HOSTS", text = ${text(allowHosts)})`,
     `(name = "CORS_ORIGINS", text = ${text(corsOrigins)})`,
     `(name = "ALARM_CRON", text = "1")`,
+    `(name = "ASSETS", service = "assets")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,
     ...Object.entries(OBJECTS).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
   ];
@@ -108,6 +109,7 @@ const config :Workerd.Config = (
   services = [
     (name = "tidegate", worker = .tidegate),
     (name = "internet", network = (allow = [${networks.map(text).join(", ")}], tlsOptions = (trustBrowserCas = true))),
+    (name = "assets", disk = (path = ${text(ASSETS_OUT)})),
     (name = "objects", disk = (path = ${text(join(stateDir, "objects"))}, writable = true)),
   ],
   sockets = [(name = "http", address = ${text(`${host.includes(":") ? `[${host}]` : host}:${port}`)}, http = (), service = "tidegate")],

@@ -96,6 +96,13 @@ pub enum Effect {
         /// where that is empty the very bytes that the host handed to [`crate::gateway::Gateway::whole`].
         body: Option<String>,
     },
+    /// Answer with a file of the build; the status is 200.
+    RespondAsset {
+        /// Its name below `build/assets`.
+        file: &'static str,
+        /// Header lines.
+        headers: Vec<(String, String)>,
+    },
     /// Begin a streamed answer. Its bytes are what chunks yield from now on.
     Open {
         /// Header lines; the status is 200.

@@ -5,6 +5,7 @@
 
 use tidegate_durable::bindings::ObjectName;
 
+use crate::assets::Asset;
 use crate::effect::{CallOutcome, ProbeOutcome};
 use crate::gateway::Cx;
 use crate::inference::Inference;
@@ -54,6 +55,8 @@ pub enum Step {
     },
     /// The answer.
     Respond(Response),
+    /// The answer is a file of the build.
+    Asset(&'static Asset),
     /// The request goes to a server.
     Infer(Box<Inference>),
 }

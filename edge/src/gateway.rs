@@ -370,6 +370,18 @@ impl Gateway {
                 effects.push(Effect::Done);
                 Stage::Over
             }
+            Step::Asset(asset) => {
+                let mut headers = asset.headers();
+                headers.push(request_id_line(&exchange.request_id));
+                effects.push(Effect::RespondAsset {
+                    file: asset.file,
+                    headers,
+                });
+                let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
+                account::close_early(&mut cx, 200, None);
+                effects.push(Effect::Done);
+                Stage::Over
+            }
             Step::Infer(_) if exchange.left => {
                 let mut cx = exchange.cx(&mut self.shared, now, &mut effects);
                 account::close_early(&mut cx, CLIENT_LEFT, Some(CLIENT_LEFT_CODE.to_owned()));
@@ -420,6 +432,10 @@ impl Gateway {
     }
 }
 
+fn request_id_line(request_id: &str) -> (String, String) {
+    ("x-request-id".to_owned(), request_id.to_owned())
+}
+
 /// Every whole answer carries its request's id, and tells errors in the dialect of its route.
 pub(crate) fn respond(head: &Head, request_id: &str, response: Response) -> Effect {
     let Response {
@@ -435,7 +451,7 @@ pub(crate) fn respond(head: &Head, request_id: &str, response: Response) -> Effe
         // The header by which Anthropic's SDKs know a request.
         headers.push(("request-id".to_owned(), request_id.to_owned()));
     }
-    headers.push(("x-request-id".to_owned(), request_id.to_owned()));
+    headers.push(request_id_line(request_id));
     Effect::Respond {
         status,
         headers,

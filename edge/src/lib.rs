@@ -24,6 +24,7 @@ pub mod routes;
 mod account;
 mod admin;
 mod api_error;
+mod assets;
 mod auth;
 mod cors;
 mod flow;

@@ -43,7 +43,10 @@ pub fn mark(always: &[(String, String)], effects: &mut [Effect]) {
         return;
     }
     for effect in effects {
-        if let Effect::Respond { headers, .. } | Effect::Open { headers } = effect {
+        if let Effect::Respond { headers, .. }
+        | Effect::RespondAsset { headers, .. }
+        | Effect::Open { headers } = effect
+        {
             headers.extend_from_slice(always);
         }
     }

@@ -11,6 +11,7 @@ use tidegate_wire_openai::Endpoint;
 
 use crate::admin::{audit, keys, policies, registration, routes as aliases, servers, stats};
 use crate::api_error::ApiError;
+use crate::assets;
 use crate::auth::{self, Admin, Caller, Scope};
 use crate::flow::Step;
 use crate::gateway::Cx;
@@ -33,6 +34,8 @@ pub struct Route {
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Everybody.
+    Public,
     /// A client whose key has one of these scopes.
     Client(&'static [Scope]),
     /// An administrator; for reading, a key of scope `read` as well.
@@ -46,11 +49,13 @@ enum Handler {
     Inference(Endpoint),
     /// Answers a client.
     Client(&'static [Scope], fn(&mut Cx<'_>, Caller, String) -> Step),
+    /// Answers everybody.
+    Public(fn(&mut Cx<'_>, String) -> Step),
     /// Answers an administrator.
     Admin(fn(&mut Cx<'_>, Admin, String) -> Step),
 }
 
-use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer};
+use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer, Public};
 
 const INFERENCE: &[Scope] = &[Scope::Inference];
 const MODELS: &[Scope] = &[Scope::Inference, Scope::Read];
@@ -75,6 +80,10 @@ pub static ROUTES: &[Route] = &[
     post("/v1/images/generations", "createImage", Infer(Endpoint::ImagesGenerations)),
     post("/tokenize", "tokenize", Infer(Endpoint::Tokenize)),
     post("/detokenize", "detokenize", Infer(Endpoint::Detokenize)),
+
+    get("/openapi.json", "getOpenApi", Public(assets::openapi)),
+    get("/docs", "getDocs", Public(assets::page)),
+    get("/docs/{file}", "getDocsFile", Public(assets::part)),
 
     get("/v1/models", "listModels", ByClient(MODELS, |cx, caller, _| models::list(cx, caller))),
     get("/v1/models/{model*}", "getModel", ByClient(MODELS, models::show)),
@@ -143,6 +152,7 @@ impl Route {
             Handler::Inference(_) => Access::Client(&[Scope::Inference]),
             Handler::Client(scopes, _) => Access::Client(scopes),
             Handler::Admin(_) => Access::Admin,
+            Handler::Public(_) => Access::Public,
         }
     }
 
@@ -152,6 +162,7 @@ impl Route {
         cx.notes.is_inference = matches!(self.handler, Handler::Inference(_));
         match self.handler {
             Handler::Inference(endpoint) => Inference::accept(cx, endpoint),
+            Handler::Public(handle) => handle(cx, parameter),
             Handler::Client(scopes, handle) => {
                 auth::client(cx, scopes, move |cx, caller| handle(cx, caller, parameter))
             }

@@ -23,7 +23,7 @@ async function wrangler(t) {
   // The bundle is there: the configuration without its [build] says so.
   const { readFileSync } = await import("node:fs");
   const configuration = join(ROOT, "build", "wrangler-e2e.toml");
-  const text = readFileSync(join(ROOT, "wrangler.toml"), "utf8").replace(/^\[build\]\n(.+\n)*/m, "").replace('"build/worker/index.js"', '"worker/index.js"');
+  const text = readFileSync(join(ROOT, "wrangler.toml"), "utf8").replace(/^\[build\]\n(.+\n)*/m, "").replace('"build/worker/index.js"', '"worker/index.js"').replace('"build/assets"', '"assets"');
   writeFileSync(configuration, text);
   const args = ["dev", "--config", configuration, "--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(inspector), "--persist-to", join(folder, "state"), "--env-file", secrets, "--test-scheduled", "--show-interactive-dev-session=false"];
   const process = new Running("wrangler dev", wranglerNode(), [join(MODULES, "wrangler", "bin", "wrangler.js"), ...args], { log: join(folder, "wrangler.log"), env: { WRANGLER_LOG_PATH: join(folder, "logs"), WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" } });

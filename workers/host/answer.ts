@@ -25,8 +25,8 @@ export class Answer {
     return this.#stream !== undefined;
   }
 
-  /** The first answer counts; there is never a second one but after a failure. */
-  settle(response: Response): void {
+  /** The first answer counts; there is never a second one but after a failure. A promise must not reject. */
+  settle(response: Response | Promise<Response>): void {
     this.#begun = true;
     this.#response.resolve(response);
   }

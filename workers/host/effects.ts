@@ -71,6 +71,7 @@ export type EdgeEffect =
   | FetchEffect
   | { effect: "abort"; attempt: number }
   | { effect: "respond"; status: number; headers: HeaderLines; body: string | null }
+  | { effect: "respond_asset"; file: string; headers: HeaderLines }
   | { effect: "open"; headers: HeaderLines }
   | { effect: "write" }
   | { effect: "write_chunk" }

@@ -10,6 +10,8 @@ export interface Env {
   INSTANCE: Namespace;
   KEY: Namespace;
   JOURNAL: Namespace;
+  /** The files of `build/assets`: Cloudflare's own binding, or a disk service of workerd's. */
+  ASSETS: Fetcher;
   /** The administrator's key; without one the admin routes refuse everybody. */
   ADMIN_KEY?: string;
   TIDEGATE_SECRET?: string;

@@ -5,6 +5,7 @@
 // nothing any more is failed rather than left hanging.
 import type { EdgeHandle, End } from "tidegate-wasm";
 import { Answer } from "./answer";
+import { asset } from "./assets";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
 import { discard, readWhole } from "./bodies";
@@ -157,6 +158,8 @@ export class Exchange implements Listener {
         return;
       case "respond":
         return this.#answer.respond(effect.status, effect.headers, effect.body ?? this.#output());
+      case "respond_asset":
+        return this.#answer.settle(asset(this.#env, effect.file, effect.headers));
       case "open":
         return this.#answer.open(effect.headers, () => this.#left());
       case "write":

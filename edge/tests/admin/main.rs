@@ -2,6 +2,8 @@
 //! The registry and the journal are the real objects on SQLite; a server's own object and the servers
 //! themselves follow a script.
 
+#[path = "../contract/document.rs"]
+mod document;
 mod world;
 
 mod access;
@@ -9,6 +11,7 @@ mod bad_bodies;
 mod bad_urls;
 mod changes;
 mod failed_checks;
+mod fields;
 mod keys;
 mod policies;
 mod registration;

@@ -17,6 +17,8 @@ use tidegate_edge::gateway::{Config, Gateway};
 use tidegate_edge::request::Head;
 use tidegate_vault::{Installation, Keyring, Secret};
 
+use crate::document::{Seen, document};
+
 pub const INSTALLATION: &str = "installation-0123456789abcdef-xyz";
 pub const ADMIN_KEY: &str = "admin-key-0123456789";
 pub const SERVER_KEY: &str = "sk-upstream-very-secret";
@@ -238,7 +240,14 @@ impl World {
             "an exchange stays open"
         );
         let answer = answer.expect("an answer");
-        assert!(answer.header("x-request-id").is_some());
+        let refusal = document().refusal(&Seen {
+            method,
+            path,
+            status: answer.status,
+            headers: &answer.headers,
+            body: Some(&answer.body),
+        });
+        assert_eq!(refusal, None, "{method} {target}: {answer:?}");
         answer
     }
 

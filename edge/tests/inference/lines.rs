@@ -26,6 +26,7 @@ pub fn line(effect: &Effect, now: Timestamp) -> String {
         Effect::WakeAt { at_ms } => format!("wake in {}", at_ms - now.as_ms()),
         Effect::FlushAfter { ms } => format!("flush {ms}"),
         Effect::Log { .. } => "log".to_owned(),
+        Effect::RespondAsset { file, .. } => format!("respond with {file}"),
         Effect::Done => "done".to_owned(),
     }
 }

@@ -1,6 +1,8 @@
 //! Inference, driven through the gateway as a host would: requests in, effects out, results back. The
 //! tests state whole sequences of effects; whatever is not listed did not happen.
 
+#[path = "../contract/document.rs"]
+mod document;
 mod fixtures;
 mod fleet;
 mod lines;

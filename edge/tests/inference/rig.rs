@@ -136,8 +136,13 @@ impl Rig {
 
     /// A request as it arrives: fleets are answered, and whatever comes then is the result.
     pub fn arrive(&mut self, head: Head) -> (u32, Vec<String>) {
+        let asked = (head.method.clone(), head.path.clone());
         let (id, effects) = self.gateway.begin(self.now, head);
-        self.talks.insert(id, Talk::default());
+        let talk = Talk {
+            asked,
+            ..Talk::default()
+        };
+        self.talks.insert(id, talk);
         let lines = self.take(id, effects);
         (id, self.with_fleet(id, lines))
     }
@@ -486,6 +491,7 @@ impl Rig {
             Effect::Done => {
                 talk.done = true;
                 assert!(talk.closed || talk.status.is_none(), "left open");
+                talk.hold_to_contract();
                 if !self.never_forgets {
                     gateway.forget(id);
                 }
@@ -495,6 +501,7 @@ impl Rig {
             }
             Effect::Tell { .. } | Effect::FlushAfter { .. } => {}
             Effect::Probe { .. } => panic!("nothing is probed here"),
+            Effect::RespondAsset { .. } => panic!("nobody reads the documentation here"),
         }
     }
 }

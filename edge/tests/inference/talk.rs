@@ -6,9 +6,13 @@ use serde_json::Value;
 use tidegate_domain::time::Timestamp;
 use tidegate_durable::bindings::ObjectName;
 
+use crate::document::{Seen, document};
+
 /// An exchange and what became of it.
 #[derive(Default)]
 pub struct Talk {
+    /// Method and path of its request.
+    pub asked: (String, String),
     pub status: Option<u16>,
     pub headers: Vec<(String, String)>,
     /// The body, or the stream so far.
@@ -49,6 +53,22 @@ impl Talk {
         let value = found.next().map(|(_, value)| value.as_str());
         assert!(found.next().is_none(), "`{name}` twice");
         value
+    }
+
+    /// Whatever the client got is described by the OpenAPI document. Of a stream that is its head.
+    pub fn hold_to_contract(&self) {
+        let Some(status) = self.status else { return };
+        let (method, path) = &self.asked;
+        let is_json = self.header("content-type") == Some("application/json");
+        let body = is_json.then(|| self.json());
+        let refusal = document().refusal(&Seen {
+            method,
+            path,
+            status,
+            headers: &self.headers,
+            body: body.as_ref(),
+        });
+        assert_eq!(refusal, None, "{method} {path}: {status} {body:?}");
     }
 
     pub fn text(&self) -> &str {
