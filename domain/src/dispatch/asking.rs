@@ -81,8 +81,7 @@ impl Dispatch {
     }
 
     fn twin_open(&self) -> bool {
-        let open = |standing: &Standing| matches!(standing, Standing::Asked(Purpose::First, _));
-        self.standings.iter().any(open)
+        self.is_asked(Purpose::First)
     }
 
     /// Of what is held the least busy is used and the rest given back, once no first ask is open or the
@@ -93,13 +92,19 @@ impl Dispatch {
             return;
         }
         let held = |(slot, standing): (Slot, &Standing)| match standing {
-            Standing::Held(_, score) => Some((*score, slot)),
+            Standing::Held(purpose, score) => Some((*score, slot, *purpose)),
             _ => None,
         };
-        let Some((_, best)) = self.standings.iter().enumerate().filter_map(held).min() else {
+        let all = self.standings.iter().enumerate().filter_map(held);
+        let Some((_, best, purpose)) = all.min_by_key(|(score, slot, _)| (*score, *slot)) else {
             return;
         };
         self.held_since = None;
+        // Whatever it was asked as: a twin that takes the place of a failed attempt is a retry, too. A
+        // race has an allowance of its own.
+        if !self.attempts.is_empty() && purpose != Purpose::Hedge {
+            self.retries += 1;
+        }
         self.start_attempt(now, best, effects);
         self.give_back_held(effects);
     }
@@ -172,6 +177,11 @@ impl Dispatch {
             // The attempt that this was to race, or its twin, has failed in the meantime.
             self.try_elsewhere(now, self.last_failure, effects);
         }
+    }
+
+    fn is_asked(&self, wanted: Purpose) -> bool {
+        let asked = |standing: &Standing| matches!(standing, Standing::Asked(purpose, _) if *purpose == wanted);
+        self.standings.iter().any(asked)
     }
 
     fn someone_is_asked(&self) -> bool {
@@ -276,15 +286,18 @@ impl Dispatch {
         failure: Option<FailureKind>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.is_running() || self.someone_is_asked() {
+        if self.is_running() || self.is_asked(Purpose::Hedge) {
             return;
         }
         if self.retries >= self.limits.max_retries {
+            // Also with a twin still open: its grant would be one attempt too many.
             let failure = self.verdict();
             self.fail(now, failure, effects);
             return;
         }
-        self.retries += 1;
+        if self.someone_is_asked() {
+            return;
+        }
         self.asks_in_pass = 0;
         let exhausted = self.next_fresh().is_none() && self.least_busy_refused().is_none();
         if exhausted && failure == Some(FailureKind::Transport) && !self.same_server_retry_used {

@@ -293,7 +293,7 @@ impl World {
         let Upstream {
             instance: id,
             request,
-            client,
+            client: who,
             ..
         } = upstream;
         let (now, percent, most_retries) = (
@@ -301,16 +301,8 @@ impl World {
             self.oracle.retry_percent,
             self.oracle.most_retries,
         );
-        let client = &mut self.clients[*client];
+        let client = &mut self.clients[*who];
         client.attempts += 1;
-        // The first, its retries, one hedge, and a twin that takes the place of a first attempt that failed.
-        if client.attempts > most_retries + 3 {
-            let words = format!(
-                "{request} was sent {} times, {most_retries} retries allowed",
-                client.attempts
-            );
-            return self.violate("attempts are bounded", words);
-        }
         if client.phase != Phase::Waiting {
             let words = format!(
                 "{request} goes to {id} although its client is {:?}",
@@ -324,6 +316,16 @@ impl World {
                 format!("{request} came to {id} uninvited"),
             );
         };
+        let client = &mut self.clients[*who];
+        client.races += u32::from(grant.lease.asked_as == AskKind::Hedge);
+        // The first, its retries, and one race.
+        if client.races > 1 || client.attempts - client.races > most_retries + 1 {
+            let words = format!(
+                "{request} was sent {} times, {} of them as races, {most_retries} retries allowed",
+                client.attempts, client.races
+            );
+            return self.violate("attempts are bounded", words);
+        }
         if grant.lease.asked_as == AskKind::Retry {
             self.met(Situation::Retry);
         }

@@ -56,6 +56,8 @@ pub struct Client {
     pub asks: BTreeMap<String, (AskKind, String)>,
     /// Attempts so far.
     pub attempts: u32,
+    /// Those of them that raced a silent one.
+    pub races: u32,
     /// Requests at servers that are over, by number.
     pub past: BTreeMap<u64, Upstream>,
     /// No newer snapshot could be had.
@@ -141,6 +143,7 @@ impl World {
             chunks: 0,
             asks: BTreeMap::new(),
             attempts: 0,
+            races: 0,
             past: BTreeMap::new(),
             stale: false,
         });

@@ -1,3 +1,7 @@
+//! Story tests of a dispatch: the exact effects of each event, and that nothing is left to do.
+
+mod allowance;
+
 use super::*;
 
 const T0: Timestamp = Timestamp::from_ms(1_000_000);
