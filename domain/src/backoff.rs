@@ -4,6 +4,7 @@
 //! Jitter comes from a salt fixed per server and a count, not from a random number: a replay of the
 //! same events gives the same times.
 
+use crate::mix::mix;
 use crate::time::Span;
 
 /// `base` doubled `n` times, at most `cap`.
@@ -21,15 +22,6 @@ pub fn jitter(salt: u64, n: u64, most: Span) -> Span {
     }
     let drawn = mix(salt ^ mix(n)) % most_ms;
     Span::from_ms(i64::try_from(drawn).unwrap_or(0)) + Span::from_ms(1)
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014): neighbouring inputs give unrelated outputs.
-const fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod hedge;
 pub mod ids;
 pub mod instance;
 pub mod limits;
+mod mix;
 pub mod outcome;
 pub mod placement;
 pub mod queue;

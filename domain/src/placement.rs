@@ -6,6 +6,7 @@
 //! In scope: the six strategies, tiers, and where servers that are out go (last: the panic rule and the
 //! probes still need them). Out of scope: admission.
 
+use crate::mix::mix;
 use crate::time::{Span, Timestamp};
 
 /// How to choose among equals.
@@ -146,13 +147,6 @@ fn lot(server: &Server, seed: u64) -> u64 {
     (lot * 1e15) as u64
 }
 
-/// SplitMix64's finaliser.
-fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
 /// How many at the head of the order are equals.
 fn best_class(keyed: &[(Key, usize)]) -> usize {
     let class = |key: &Key| (key.0, key.1, key.2);
@@ -223,147 +217,4 @@ fn spill(order: &mut [usize], keyed: &[(Key, usize)], servers: &[Server], now: T
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_ms(1_000_000);
-
-    fn server(hash: u64) -> Server {
-        Server {
-            hash: mix(hash),
-            tier: 0,
-            priority: 0,
-            weight: 1,
-            price: 0,
-            fitness: Fitness::Fit,
-            load: None,
-            first_token_ms: None,
-        }
-    }
-
-    fn draw(request: u64) -> Draw {
-        Draw {
-            now: NOW,
-            request: mix(request),
-            prefix: 7,
-            turn: request,
-        }
-    }
-
-    fn order(strategy: Strategy, servers: &[Server], request: u64) -> Vec<usize> {
-        rank(strategy, servers, draw(request), |_| true)
-    }
-
-    #[test]
-    fn servers_out_of_service_are_left_out_and_resting_or_ejected_ones_come_last() {
-        let mut servers = vec![server(1), server(2), server(3), server(4)];
-        servers[0].fitness = Fitness::Ejected(NOW + Span::from_secs(9));
-        servers[1].fitness = Fitness::Out;
-        servers[2].fitness = Fitness::Resting(NOW + Span::from_secs(9));
-        assert_eq!(order(Strategy::Weighted, &servers, 1), [3, 2, 0]);
-    }
-
-    #[test]
-    fn a_server_whose_ejection_is_over_is_offered_its_probe_only_by_leave() {
-        let mut servers = vec![server(1), server(2)];
-        servers[1].fitness = Fitness::Ejected(NOW);
-        assert_eq!(
-            rank(Strategy::Weighted, &servers, draw(1), |_| true),
-            [1, 0]
-        );
-        assert_eq!(
-            rank(Strategy::Weighted, &servers, draw(1), |_| false),
-            [0, 1]
-        );
-    }
-
-    #[test]
-    fn tiers_come_before_priority_and_priority_before_strategy() {
-        let mut servers = vec![server(1), server(2), server(3)];
-        servers[0].tier = 1;
-        servers[0].priority = 9;
-        servers[2].priority = 1;
-        servers[1].price = 1;
-        servers[2].price = 100;
-        assert_eq!(order(Strategy::Cost, &servers, 1), [2, 1, 0]);
-    }
-
-    #[test]
-    fn weighted_draws_follow_the_weights() {
-        let mut servers = vec![server(1), server(2)];
-        servers[0].weight = 3;
-        let firsts = (0..4000)
-            .filter(|n| order(Strategy::Weighted, &servers, *n).first() == Some(&0))
-            .count();
-        assert!(
-            (2850..3150).contains(&firsts),
-            "3 of 4 expected, got {firsts} of 4000"
-        );
-    }
-
-    #[test]
-    fn round_robin_takes_turns() {
-        let servers = vec![server(1), server(2), server(3)];
-        let mut firsts: Vec<usize> = (0..3)
-            .filter_map(|n| order(Strategy::RoundRobin, &servers, n).first().copied())
-            .collect();
-        firsts.sort_unstable();
-        assert_eq!(firsts, [0, 1, 2]);
-    }
-
-    #[test]
-    fn the_same_prefix_goes_to_the_same_server_and_few_move_when_one_leaves() {
-        let servers: Vec<Server> = (0..10).map(server).collect();
-        let home = |servers: &[Server], prefix| {
-            let draw = Draw {
-                prefix,
-                ..draw(prefix)
-            };
-            rank(Strategy::PrefixAffinity, servers, draw, |_| true)
-                .first()
-                .map(|index| servers[*index].hash)
-        };
-        let without: Vec<Server> = servers.iter().skip(1).cloned().collect();
-        let moved = (0..1000)
-            .filter(|prefix| home(&servers, *prefix) != home(&without, *prefix))
-            .count();
-        assert!(
-            (50..160).contains(&moved),
-            "about a tenth should move, {moved} of 1000 did"
-        );
-    }
-
-    #[test]
-    fn affinity_spills_to_the_next_server_when_the_favourite_is_overloaded() {
-        let mut servers = vec![server(1), server(2)];
-        let favourite = order(Strategy::PrefixAffinity, &servers, 1)[0];
-        servers[favourite].load = Some((120, NOW));
-        servers[1 - favourite].load = Some((10, NOW));
-        assert_eq!(
-            order(Strategy::PrefixAffinity, &servers, 1)[0],
-            1 - favourite
-        );
-        servers[favourite].load = Some((120, NOW - Span::from_secs(6)));
-        assert_eq!(
-            order(Strategy::PrefixAffinity, &servers, 1)[0],
-            favourite,
-            "stale news must not count"
-        );
-    }
-
-    #[test]
-    fn of_two_drawn_the_less_busy_goes_first() {
-        let mut servers = vec![server(1), server(2)];
-        servers[0].load = Some((80, NOW));
-        servers[1].load = Some((20, NOW));
-        assert!((0..50).all(|n| order(Strategy::LeastBusy, &servers, n) == [1, 0]));
-    }
-
-    #[test]
-    fn unmeasured_servers_are_tried_before_fast_ones() {
-        let mut servers = vec![server(1), server(2), server(3)];
-        servers[0].first_token_ms = Some(50);
-        servers[1].first_token_ms = Some(20);
-        assert_eq!(order(Strategy::Latency, &servers, 1), [2, 1, 0]);
-    }
-}
+mod tests;

@@ -158,3 +158,26 @@ fn a_run_of_failures_goes_on_over_restarts() {
     };
     assert_eq!(shifts, [None, None, None, Some(out)]);
 }
+
+#[test]
+fn a_policy_may_ask_for_several_successes_before_a_server_is_back() {
+    let policy = HealthPolicy {
+        recover_after: 2,
+        ..HealthPolicy::default()
+    };
+    let out = HealthVerdict::Unhealthy {
+        since: at(0),
+        reason: CheckFault::Timeout,
+    };
+    let mut health = Health::new(policy, 7, out, at(0));
+    for (checked, shift) in [
+        (GOOD, None),
+        (BAD, None),
+        (GOOD, None),
+        (GOOD, Some(HealthShift::Back)),
+        (GOOD, None),
+    ] {
+        let now = health.poll_timeout();
+        assert_eq!(check(&mut health, now, checked), shift);
+    }
+}

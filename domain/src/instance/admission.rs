@@ -11,7 +11,7 @@ use crate::time::{Span, Timestamp};
 
 impl Instance {
     /// What an ask would come to. The state is taken as of the last event: run due timers first
-    /// ([`Instance::handle_timeout`]) for the answer an event would get.
+    /// ([`Event::Tick`](super::Event::Tick)) for the answer an event would get.
     pub fn admit(&self, now: Timestamp, ask: &Ask) -> Result<Admission, Denied> {
         if self.leases.get(&ask.request).is_some() {
             return Ok(Admission::AlreadyGranted);

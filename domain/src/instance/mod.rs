@@ -150,7 +150,7 @@ impl Instance {
         }
     }
 
-    /// When to call [`Self::handle_timeout`]: the earliest of all timers. A health check is always
+    /// When to hand in [`Event::Tick`]: the earliest of all timers. A health check is always
     /// among them, so there always is one.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
@@ -164,11 +164,6 @@ impl Instance {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Runs the timers that are due. Early, late and repeated calls are harmless.
-    pub fn handle_timeout(&mut self, now: Timestamp) -> Vec<Effect> {
-        self.handle(now, Event::Tick)
     }
 
     /// The lease of a request, to store it.

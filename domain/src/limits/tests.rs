@@ -379,6 +379,19 @@ struct Counted {
     live: bool,
 }
 
+#[test]
+fn of_two_charges_of_one_request_the_later_counts_in_either_order() {
+    let (earlier, later) = (charge(1, 0, 10, None), charge(1, 5_000, 30, None));
+    for charges in [[earlier.clone(), later.clone()], [later, earlier]] {
+        let mut key = KeyLimiter::restore(charges);
+        let limits = limits(None, Some(40), None);
+        let more =
+            |key: &mut KeyLimiter, n, tokens| key.admit(at(6_000), &ask(n, tokens), &limits).0;
+        assert!(more(&mut key, 2, 11).is_err(), "30 of 40 are spent");
+        assert!(more(&mut key, 2, 10).is_ok());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
