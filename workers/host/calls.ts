@@ -1,10 +1,13 @@
 // Calls that end: to an object, or a GET to a server.
-import type { Env } from "./env";
+//
+// Invariant: there is no way to an object but the functions here, and each of them takes a deadline.
 import { readHead } from "./bodies";
+import type { Deadlines } from "./deadlines";
 import { describe } from "./engine";
+import type { Env } from "./env";
 
 /** Rejects after `ms`. The loser of the race stays observed, so that its late failure is nobody's. */
-export function within<T>(ms: number, work: PromiseLike<T>, late: string): Promise<T> {
+function within<T>(ms: number, work: PromiseLike<T>, late: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`${late} within ${ms} ms`)), ms);
     work.then(
@@ -22,7 +25,7 @@ export function within<T>(ms: number, work: PromiseLike<T>, late: string): Promi
 
 /** Asks the object with this name, such as `instance/{org}/{id}`. */
 export async function ask(env: Env, to: string, message: string, timeoutMs: number): Promise<string> {
-  return within(timeoutMs, stub(env, to).call(message), "no answer");
+  return within(timeoutMs, call(env, to, message), "no answer");
 }
 
 /** The same, for whoever wants to know either way. Never rejects. */
@@ -34,7 +37,50 @@ export async function askOrWhy(env: Env, to: string, message: string, timeoutMs:
   }
 }
 
-export function stub(env: Env, name: string) {
+/** The same on an exchange's timer, under this name. `said` is called once: an object that answers too late
+ * is not heard, for it may be anywhere by then. */
+export function askOn(deadlines: Deadlines, name: number, env: Env, to: string, message: string, timeoutMs: number, said: (ok: boolean, text: string) => void): void {
+  let open = true;
+  const once = (ok: boolean, text: string) => {
+    if (!open) return;
+    open = false;
+    deadlines.clear(name);
+    said(ok, text);
+  };
+  deadlines.set(name, Date.now() + timeoutMs, () => once(false, `no answer within ${timeoutMs} ms`));
+  call(env, to, message).then(
+    (answer) => once(true, answer),
+    (error: unknown) => once(false, describe(error)),
+  );
+}
+
+/** For tests: has an object fail in the middle of a turn. */
+export function faultIn(env: Env, to: string, how: string, timeoutMs: number): Promise<void> {
+  return within(timeoutMs, stub(env, to).fault(how), "no answer");
+}
+
+/** Objects that a test has put out of reach: their calls fail, or are never answered. */
+export type Reach = "fails" | "hangs";
+const outOfReach = new Map<string, Reach>();
+
+/** For tests: puts an object out of reach of this isolate, or back. */
+export function setReach(to: string, how: Reach | undefined): void {
+  if (how === undefined) outOfReach.delete(to);
+  else outOfReach.set(to, how);
+}
+
+function call(env: Env, to: string, message: string): Promise<string> {
+  switch (outOfReach.get(to)) {
+    case "fails":
+      return Promise.reject(new Error("out of reach"));
+    case "hangs":
+      return new Promise(() => undefined);
+    case undefined:
+      return stub(env, to).call(message);
+  }
+}
+
+function stub(env: Env, name: string) {
   return namespace(env, name.split("/", 1)[0] ?? "").getByName(name);
 }
 

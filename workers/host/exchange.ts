@@ -9,10 +9,10 @@ import { asset } from "./assets";
 import { Attempt, type Listener } from "./attempt";
 import { Background } from "./background";
 import { discard, readWhole } from "./bodies";
-import { stub } from "./calls";
+import { askOn } from "./calls";
 import { Deadlines } from "./deadlines";
 import { type AskEffect, type EdgeEffect, type FetchEffect, type HeaderLines, unknown } from "./effects";
-import { describe, enter, logError } from "./engine";
+import { enter, logError } from "./engine";
 import type { Env } from "./env";
 import { flatten } from "./headers";
 import { ownFault, refusal } from "./refusal";
@@ -182,24 +182,12 @@ export class Exchange implements Listener {
     }
   }
 
-  /** A call that is answered too late is not answered: its object may be anywhere by then. */
   #ask({ call, to, message, timeout_ms }: AskEffect): void {
     this.#awaited += 1;
-    let open = true;
-    const said = (ok: boolean, text: string) => {
-      if (!open) return;
-      open = false;
+    askOn(this.#deadlines, call, this.#env, to, message, timeout_ms, (ok, text) => {
       this.#awaited -= 1;
-      this.#deadlines.clear(call);
       this.#hear((edge, id, now) => edge.answered(id, now, call, ok, text));
-    };
-    this.#deadlines.set(call, Date.now() + timeout_ms, () => said(false, `no answer within ${timeout_ms} ms`));
-    stub(this.#env, to)
-      .call(message)
-      .then(
-        (answer) => said(true, answer),
-        (error: unknown) => said(false, describe(error)),
-      );
+    });
   }
 
   async #readBody(limit: number): Promise<Report> {

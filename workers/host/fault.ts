@@ -7,7 +7,10 @@
 //                     where=object_trap    a trap there
 //                     where=object_refused a statement that SQLite refuses
 //                     where=object_count   tells in its error how many of those writes stayed
-import { stub, within } from "./calls";
+//   POST /debug/reach?object=fleet/acme&how=fails   this object is out of reach: calls to it fail,
+//                                       how=hangs   or are never answered,
+//                                       how=well    or are again
+import { faultIn, setReach } from "./calls";
 import { describe } from "./engine";
 import type { Env } from "./env";
 import { Exchange } from "./exchange";
@@ -19,6 +22,11 @@ const TIMEOUT_MS = 5_000;
 
 export async function fault(request: Request, env: Env, ctx: ExecutionContext): Promise<Response | undefined> {
   const { pathname, searchParams } = new URL(request.url);
+  if (request.method === "POST" && pathname === "/debug/reach") {
+    const how = searchParams.get("how");
+    setReach(searchParams.get("object") ?? "", how === "fails" || how === "hangs" ? how : undefined);
+    return new Response(null, { status: 204 });
+  }
   if (request.method !== "POST" || pathname !== "/debug/panic") return undefined;
   const [place, how = "panic"] = (searchParams.get("where") ?? "edge").split("_");
   if (place === "edge") {
@@ -28,7 +36,7 @@ export async function fault(request: Request, env: Env, ctx: ExecutionContext): 
     return new Exchange(faulty, request, env, ctx).run();
   }
   try {
-    await within(TIMEOUT_MS, stub(env, OBJECT).fault(how), "no answer");
+    await faultIn(env, OBJECT, how, TIMEOUT_MS);
   } catch (error) {
     return refusal(500, describe(error));
   }
