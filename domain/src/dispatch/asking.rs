@@ -51,13 +51,11 @@ impl Dispatch {
     ) {
         match self.standings.get(slot) {
             // The twin of one that runs already: too late to compare, not too late for a retry.
-            Some(Standing::Asked(Purpose::First, _))
-                if self.wants_admission() && self.is_running() =>
-            {
+            Some(Standing::Asked(Purpose::First, _)) if self.is_running() => {
                 self.set(slot, Standing::Fresh);
                 effects.push(Effect::Cancel { slot });
             }
-            Some(Standing::Asked(purpose, _)) if self.wants_admission() => {
+            Some(Standing::Asked(purpose, _)) => {
                 let purpose = *purpose;
                 self.set(slot, Standing::Held(purpose, score));
                 self.held_since.get_or_insert(now);
@@ -69,19 +67,12 @@ impl Dispatch {
         }
     }
 
-    fn wants_admission(&self) -> bool {
-        matches!(self.phase, Phase::Searching | Phase::Waiting)
-    }
-
     /// When a grant that is held stops waiting for its twin; `None` while it waits for nothing or for
     /// the key.
     pub(super) fn twin_deadline(&self) -> Option<Timestamp> {
         let held_since = self.held_since.filter(|_| self.key == Key::Allowed)?;
-        self.twin_open().then_some(held_since + TWIN_PATIENCE)
-    }
-
-    fn twin_open(&self) -> bool {
         self.is_asked(Purpose::First)
+            .then_some(held_since + TWIN_PATIENCE)
     }
 
     /// Of what is held the least busy is used and the rest given back, once no first ask is open or the
@@ -119,7 +110,8 @@ impl Dispatch {
         }
     }
 
-    /// Open asks are cancelled too: their grant may already be written.
+    /// Open asks are cancelled too: their grant may already be written. Once an answer is committed or the
+    /// dispatch is over none is left, so that whatever comes later is a stranger.
     pub(super) fn give_back_admissions(&mut self, effects: &mut Vec<Effect>) {
         for slot in 0..self.standings.len() {
             if matches!(
@@ -149,9 +141,6 @@ impl Dispatch {
             other => other,
         };
         self.set(slot, Standing::Refused(refusal));
-        if !self.wants_admission() {
-            return;
-        }
         self.note_retry_after(retry_after);
         if self.is_running() {
             // A race or a comparison that is off; the attempt that is running goes on alone for now.
