@@ -14,14 +14,19 @@ use crate::peek::{Peek, PeekLimits, peek};
 use crate::rewrite::{Edits, rewrite};
 use crate::stream::{End, Outcome, Step, StreamOptions, StreamReader};
 
-/// The first byte chooses the options and the end, the second the size of the pieces; the rest is the
+/// The first byte chooses the options, the end and the dialect, the second the size of the pieces; the rest is the
 /// stream. Whole and in pieces must give the same output, which must be whole frames with one last word.
 pub fn stream_reader(data: &[u8]) {
     let [choice, size, stream @ ..] = data else {
         return;
     };
     let options = StreamOptions {
-        dialect: StreamDialect::Chunks,
+        dialect: match choice >> 4 & 0b11 {
+            0 => StreamDialect::Chunks,
+            1 => StreamDialect::Responses,
+            2 => StreamDialect::Messages,
+            _ => StreamDialect::Images,
+        },
         hide_usage: choice & 1 == 1,
         max_event_bytes: if choice & 2 == 2 { 64 } else { 1 << 20 },
     };
@@ -45,14 +50,33 @@ pub fn stream_reader(data: &[u8]) {
         "the output ends inside a frame"
     );
     let frames: Vec<&str> = text.split_terminator("\n\n").collect();
-    let last_words = frames.iter().filter(|frame| is_last_word(frame)).count();
-    let spoken = usize::from(outcome != Some(Outcome::ClientLeft));
-    assert_eq!(last_words, spoken, "one last word, unless nobody listens");
-    assert_eq!(
-        frames.last().is_some_and(|frame| is_last_word(frame)),
-        spoken == 1,
-        "nothing follows the last word"
-    );
+    if options.dialect == StreamDialect::Chunks {
+        let last_words = frames.iter().filter(|frame| is_last_word(frame)).count();
+        let spoken = usize::from(outcome != Some(Outcome::ClientLeft));
+        assert_eq!(last_words, spoken, "one last word, unless nobody listens");
+        assert_eq!(
+            frames.last().is_some_and(|frame| is_last_word(frame)),
+            spoken == 1,
+            "nothing follows the last word"
+        );
+    } else {
+        let is_error = |frame: &&str| frame.starts_with("event: error\n");
+        let errors = frames
+            .iter()
+            .copied()
+            .filter(|frame| is_error(frame))
+            .count();
+        assert!(errors <= 1, "at most one error");
+        assert_eq!(
+            frames.last().is_some_and(is_error),
+            errors == 1,
+            "nothing follows the error"
+        );
+        assert!(
+            errors == 0 || outcome != Some(Outcome::Complete),
+            "an error is no success"
+        );
+    }
 
     // Reading the output again changes nothing: what is passed on is what is asked for.
     if outcome == Some(Outcome::Complete) {
@@ -60,10 +84,12 @@ pub fn stream_reader(data: &[u8]) {
             max_event_bytes: usize::MAX,
             ..options
         };
-        assert_eq!(
-            read_in_pieces(wide, &whole, whole.len(), End::Stalled).0,
-            whole
-        );
+        // Nothing marks the end of images.
+        let end = match options.dialect {
+            StreamDialect::Images => End::Eof,
+            _ => End::Stalled,
+        };
+        assert_eq!(read_in_pieces(wide, &whole, whole.len(), end).0, whole);
     }
 }
 
