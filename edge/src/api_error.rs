@@ -80,7 +80,8 @@ impl ApiError {
         Self::of(code, code.envelope(message))
     }
 
-    fn of(code: ErrorCode, envelope: ErrorEnvelope) -> Self {
+    /// An error of this code that has been put into words.
+    pub fn of(code: ErrorCode, envelope: ErrorEnvelope) -> Self {
         let (retry_after, retry) = advice(code);
         Self {
             envelope: Box::new(envelope),
@@ -89,6 +90,12 @@ impl ApiError {
             retry,
             allow: None,
         }
+    }
+
+    /// A stream was asked for where there is none.
+    pub fn no_stream(path: &str) -> Self {
+        let message = format!("`stream` is not for {path}: its answer is one piece.");
+        Self::new(ErrorCode::InvalidValue, message).param("stream")
     }
 
     /// The same, naming the parameter.

@@ -22,6 +22,17 @@ pub enum Effect {
         /// Bytes.
         limit: usize,
     },
+    /// Read the request's body piece by piece, from where it was left. Each is kept, then handed over with
+    /// [`crate::gateway::Gateway::upload`]; the end is reported with
+    /// [`crate::gateway::Gateway::upload_ended`].
+    ReadUpload {
+        /// Longest silence of the client.
+        idle_ms: u64,
+    },
+    /// Leave the rest of the body where it is.
+    HoldUpload,
+    /// Nothing that was kept of the body is needed any more.
+    ForgetUpload,
     /// Send a message to an object and report with [`crate::gateway::Gateway::answered`].
     Ask {
         /// The call.
@@ -76,10 +87,18 @@ pub enum Effect {
         headers: Vec<(String, String)>,
         /// Whether to send the client's own bytes or [`crate::gateway::Gateway::attempt_body`].
         own_body: bool,
+        /// The body is an upload, and goes out like this.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        upload: Option<Outgoing>,
         /// Whether chunks are wanted as they come, or the whole body at once.
         stream: bool,
         /// Largest whole body that is worth holding.
         max_body: usize,
+    },
+    /// The answer to this attempt is wanted whole after all.
+    Collect {
+        /// The attempt.
+        attempt: u32,
     },
     /// Break an attempt off: abort its connection, report nothing more of it.
     Abort {
@@ -114,6 +133,8 @@ pub enum Effect {
     WriteChunk,
     /// End the streamed answer, after what is still to be written.
     Close,
+    /// Break the streamed answer off, so that its client sees that it is not whole.
+    Break,
     /// Call [`crate::gateway::Gateway::wake`] then (milliseconds since the epoch). Replaces an earlier one.
     WakeAt {
         /// When.
@@ -132,6 +153,42 @@ pub enum Effect {
     },
     /// The exchange is over; the host forgets it.
     Done,
+}
+
+/// How an upload goes out: first what was kept of it, then, unless the body is at its end, each further
+/// piece as it comes, handed over with [`crate::gateway::Gateway::upload`] before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outgoing {
+    /// What differs in the part that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub splice: Option<Splice>,
+    /// Bytes in all, if that is known beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Longest silence of the client.
+    pub idle_ms: u64,
+}
+
+/// A text in the place of some bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Splice {
+    /// Where they begin.
+    pub start: u64,
+    /// Where they end.
+    pub end: u64,
+    /// What stands there instead.
+    pub text: String,
+}
+
+/// How a request's body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadEnd {
+    /// In an orderly way.
+    Whole,
+    /// Its client broke it off.
+    Broken,
+    /// Its client fell silent.
+    Stalled,
 }
 
 /// What became of a call to an object.

@@ -10,6 +10,7 @@ use crate::effect::{CallOutcome, ProbeOutcome};
 use crate::gateway::Cx;
 use crate::inference::Inference;
 use crate::request::Response;
+use crate::upload::Upload;
 
 /// How a handler goes on, once it has what it wanted.
 pub type Then<T> = Box<dyn FnOnce(&mut Cx<'_>, T) -> Step>;
@@ -22,6 +23,13 @@ pub enum Step {
         limit: usize,
         /// Goes on.
         then: Then<Result<Vec<u8>, BodyTooLarge>>,
+    },
+    /// The body as far as it must be read to route it.
+    Upload {
+        /// What is known of it so far.
+        upload: Box<Upload>,
+        /// Goes on, once it is known where the request goes.
+        then: Then<Box<Upload>>,
     },
     /// An object's answer.
     Ask {

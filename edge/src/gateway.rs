@@ -5,7 +5,9 @@
 
 mod exchange;
 mod gathering;
+mod servers;
 mod shared;
+mod uploads;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +22,7 @@ pub use self::shared::{Config, Cx, Shared};
 use crate::account::{self, CLIENT_LEFT, CLIENT_LEFT_CODE, Notes};
 use crate::api_error::ApiError;
 pub use crate::cors::{Origins, OriginsRefused};
-use crate::effect::{BodyEnd, CallId, CallOutcome, Effect, ProbeOutcome};
+use crate::effect::{CallId, CallOutcome, Effect, ProbeOutcome};
 use crate::flow::{BodyTooLarge, Step};
 use crate::inference::Inference;
 use crate::key_cache::KeyCache;
@@ -31,6 +33,7 @@ use crate::outbox::Outbox;
 use crate::request::{Head, Response};
 use crate::request_log::RequestLog;
 use crate::snapshot::SnapshotCache;
+use crate::upload::{IDLE_MS, Room};
 use crate::{routes, trace};
 
 /// An exchange's number; never used twice in an isolate.
@@ -57,6 +60,7 @@ impl Gateway {
             hedges: HedgeDelays::default(),
             outbox: Outbox::default(),
             log: RequestLog::new(id_prefix.clone()),
+            room: Room::default(),
             turns: BTreeMap::new(),
             id_prefix,
             next_id: 0,
@@ -163,62 +167,12 @@ impl Gateway {
         self.shared.refreshed(now, token, outcome)
     }
 
-    /// A server's response headers are here.
-    pub fn headers(
-        &mut self,
-        id: ExchangeId,
-        now: Timestamp,
-        attempt: u32,
-        status: u16,
-        headers: &[(String, String)],
-    ) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| {
-            inference.on_headers(cx, attempt, status, headers)
-        })
-    }
-
-    /// A chunk of a streamed answer. [`Effect::WriteChunk`] sends it as it is.
-    pub fn chunk(
-        &mut self,
-        id: ExchangeId,
-        now: Timestamp,
-        attempt: u32,
-        chunk: &[u8],
-    ) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| {
-            inference.on_chunk(cx, attempt, chunk)
-        })
-    }
-
-    /// A whole answer.
-    pub fn whole(
-        &mut self,
-        id: ExchangeId,
-        now: Timestamp,
-        attempt: u32,
-        body: &[u8],
-    ) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| {
-            inference.on_whole(cx, attempt, body)
-        })
-    }
-
-    /// The body of an attempt ended.
-    pub fn body_ended(
-        &mut self,
-        id: ExchangeId,
-        now: Timestamp,
-        attempt: u32,
-        end: BodyEnd,
-    ) -> Vec<Effect> {
-        self.infer(id, now, |inference, cx| {
-            inference.on_body_end(cx, attempt, end)
-        })
-    }
-
     /// The timer rang. `reading` tells whether the host is waiting for the server: silence that is only
     /// a client that reads slowly is nobody's fault.
     pub fn wake(&mut self, id: ExchangeId, now: Timestamp, reading: bool) -> Vec<Effect> {
+        if let Some(effects) = self.look_for_room(id, now) {
+            return effects;
+        }
         self.infer(id, now, |inference, cx| inference.on_wake(cx, reading))
     }
 
@@ -325,6 +279,10 @@ impl Gateway {
             Step::Body { limit, then } => {
                 effects.push(Effect::ReadBody { limit });
                 Stage::Body { limit, then }
+            }
+            Step::Upload { upload, then } => {
+                effects.push(Effect::ReadUpload { idle_ms: IDLE_MS });
+                Stage::Upload { upload, then }
             }
             Step::Ask {
                 to,

@@ -38,3 +38,4 @@ mod outbox;
 mod request_log;
 mod snapshot;
 mod trace;
+mod upload;

@@ -80,6 +80,10 @@ pub static ROUTES: &[Route] = &[
     post("/v1/images/generations", "createImage", Infer(Endpoint::ImagesGenerations)),
     post("/tokenize", "tokenize", Infer(Endpoint::Tokenize)),
     post("/detokenize", "detokenize", Infer(Endpoint::Detokenize)),
+    post("/v1/audio/transcriptions", "createTranscription", Infer(Endpoint::Transcriptions)),
+    post("/v1/audio/translations", "createTranslation", Infer(Endpoint::Translations)),
+    post("/v1/audio/speech", "createSpeech", Infer(Endpoint::Speech)),
+    post("/v1/images/edits", "createImageEdit", Infer(Endpoint::ImagesEdits)),
 
     get("/openapi.json", "getOpenApi", Public(assets::openapi)),
     get("/docs", "getDocs", Public(assets::page)),

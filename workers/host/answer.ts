@@ -48,6 +48,10 @@ export class Answer {
     this.#stream?.close();
   }
 
+  break(): void {
+    this.#stream?.break();
+  }
+
   /** Nothing when the client can take more now, else a promise of it. */
   room(): Promise<void> | undefined {
     return this.#stream?.room();

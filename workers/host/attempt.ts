@@ -14,6 +14,9 @@ export interface Listener {
   room(): Promise<void> | undefined;
 }
 
+/** What goes to the server: bytes, or an upload by what sends it. */
+export type Outgo = Uint8Array | { length: number | undefined; send: (to: WritableStream<Uint8Array>, signal: AbortSignal) => Promise<void> };
+
 /** After its last event a server has nothing to say but that the body ends here. */
 const WIND_DOWN_MS = 1000;
 
@@ -23,12 +26,14 @@ export class Attempt {
   /** The same, now or at any time since somebody asked. */
   #wasPaused = false;
   readonly #abort = new AbortController();
+  #isCollected: boolean;
   #windingDown: ReturnType<typeof setTimeout> | null = null;
   readonly #effect: FetchEffect;
   readonly #listener: Listener;
 
   constructor(effect: FetchEffect, listener: Listener) {
     this.#effect = effect;
+    this.#isCollected = !effect.stream;
     this.#listener = listener;
   }
 
@@ -38,6 +43,11 @@ export class Attempt {
     const kept = !this.#wasPaused;
     this.#wasPaused = this.#isPaused;
     return kept;
+  }
+
+  /** The answer is wanted whole after all; counts until its headers have been told. */
+  collect(): void {
+    this.#isCollected = true;
   }
 
   /** Breaks the connection off. The listener hears nothing more. */
@@ -52,16 +62,17 @@ export class Attempt {
   }
 
   /** Never rejects. */
-  async run(body: Uint8Array): Promise<void> {
-    const { attempt, method, url, headers, stream } = this.#effect;
+  async run(outgo: Outgo): Promise<void> {
+    const { attempt, method, url, headers } = this.#effect;
     const { signal } = this.#abort;
     try {
+      const body = outgo instanceof Uint8Array ? outgo : outgoing(outgo, signal);
       const sent = method === "POST" ? { method, headers, body } : { method, headers };
       const response = await fetch(url, { ...sent, redirect: "manual", signal });
       if (signal.aborted) return;
       this.#listener.headers(attempt, response.status, flatten(response.headers));
       if (signal.aborted) return;
-      await (stream ? this.#passOn(response) : this.#collect(response));
+      await (this.#isCollected ? this.#collect(response) : this.#passOn(response));
     } catch {
       // What broke is told by its effect: nothing more comes.
       if (!signal.aborted) this.#listener.ended(attempt, End.Broken);
@@ -99,4 +110,11 @@ export class Attempt {
     this.#listener.ended(attempt, End.TooLarge);
     this.#abort.abort();
   }
+}
+
+/** The readable end of an upload that is being sent. That it cannot be sent shows in the answer. */
+function outgoing({ length, send }: Exclude<Outgo, Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
+  const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  void send(writable, signal).catch(() => undefined);
+  return readable;
 }

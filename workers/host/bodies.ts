@@ -2,9 +2,9 @@
 
 type Body = ReadableStream<Uint8Array> | null;
 
-/** What a client may still send of a body that nobody wants, and for how long: several times the longest
- * body that is taken, and more time than that needs on any line worth the name. */
-const DISCARD_BYTES = 64 * 1024 * 1024;
+/** What a client may still send of a body that nobody wants, and for how long: more than the longest body
+ * that is taken, and more time than that needs on most lines. */
+const DISCARD_BYTES = 128 * 1024 * 1024;
 const DISCARD_MS = 5000;
 
 /** The body of a request or an answer, or `undefined` when it is longer than `limit`: then what was not
@@ -34,13 +34,18 @@ export async function readHead(body: Body, limit: number): Promise<Uint8Array> {
 export async function discard(body: Body): Promise<void> {
   if (body === null || body.locked) return;
   const reader = body.getReader();
-  const end = () => void reader.cancel().catch(() => undefined);
+  const skip = async () => (await reader.read()).value?.length;
+  return skipAll(skip, () => void reader.cancel().catch(() => undefined));
+}
+
+/** The same for whatever is read so: `skip` tells how much it read, or nothing at the end. */
+export async function skipAll(skip: () => Promise<number | undefined>, end: () => void): Promise<void> {
   const late = setTimeout(end, DISCARD_MS);
   try {
     for (let left = DISCARD_BYTES; left > 0; ) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      left -= value.length;
+      const length = await skip();
+      if (length === undefined) return;
+      left -= length;
     }
     end();
   } catch {

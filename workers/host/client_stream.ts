@@ -49,6 +49,13 @@ export class ClientStream {
     this.#wake();
   }
 
+  /** Breaks the stream off: the platform ends the connection without the end of the body. */
+  break(): void {
+    this.#controller?.error(new Error("the answer broke off"));
+    this.#controller = undefined;
+    this.#wake();
+  }
+
   #wake(): void {
     const pulled = this.#pulled;
     this.#pulled = undefined;

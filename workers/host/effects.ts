@@ -40,6 +40,21 @@ export interface GetEffect {
   timeout_ms: number;
 }
 
+/** A text in the place of some bytes. */
+export interface Splice {
+  start: number;
+  end: number;
+  text: string;
+}
+
+/** How an upload goes out: what was kept of it, then the rest as it comes. */
+export interface Outgoing {
+  splice?: Splice;
+  /** Bytes in all, if that is known beforehand. */
+  length?: number;
+  idle_ms: number;
+}
+
 export interface FetchEffect {
   effect: "fetch";
   attempt: number;
@@ -48,6 +63,7 @@ export interface FetchEffect {
   /** Not for logs. */
   headers: HeaderLines;
   own_body: boolean;
+  upload?: Outgoing;
   stream: boolean;
   max_body: number;
 }
@@ -64,11 +80,15 @@ export interface RefreshEffect extends Addressed {
 
 export type EdgeEffect =
   | { effect: "read_body"; limit: number }
+  | { effect: "read_upload"; idle_ms: number }
+  | { effect: "hold_upload" }
+  | { effect: "forget_upload" }
   | AskEffect
   | TellEffect
   | RefreshEffect
   | ProbeEffect
   | FetchEffect
+  | { effect: "collect"; attempt: number }
   | { effect: "abort"; attempt: number }
   | { effect: "respond"; status: number; headers: HeaderLines; body: string | null }
   | { effect: "respond_asset"; file: string; headers: HeaderLines }
@@ -76,6 +96,7 @@ export type EdgeEffect =
   | { effect: "write" }
   | { effect: "write_chunk" }
   | { effect: "close" }
+  | { effect: "break" }
   | { effect: "wake_at"; at_ms: number }
   | { effect: "flush_after"; ms: number }
   | { effect: "log"; line: string }

@@ -3,12 +3,12 @@
 // The gateway decides; this runs its effects and reports what came of them. Two promises are kept here:
 // an exchange that fails, whatever fails, is answered at once and hurts no other; and one that waits for
 // nothing any more is failed rather than left hanging.
-import type { EdgeHandle, End } from "tidegate-wasm";
+import { type EdgeHandle, type End, UploadEnd } from "tidegate-wasm";
 import { Answer } from "./answer";
 import { asset } from "./assets";
-import { Attempt, type Listener } from "./attempt";
+import { Attempt, type Listener, type Outgo } from "./attempt";
 import { Background } from "./background";
-import { discard, readWhole } from "./bodies";
+import { discard, readWhole, skipAll } from "./bodies";
 import { askOn } from "./calls";
 import { Deadlines } from "./deadlines";
 import { type AskEffect, type EdgeEffect, type FetchEffect, type HeaderLines, unknown } from "./effects";
@@ -17,9 +17,13 @@ import type { Env } from "./env";
 import { flatten } from "./headers";
 import { ownFault, refusal } from "./refusal";
 import { type Report, probed } from "./reports";
+import { type Read, Upload } from "./upload";
 
-/** The deadline that is not a call's; calls are numbered from one. */
+/** Deadlines that are not a call's; calls are numbered from one. */
 const WAKE = 0;
+const UPLOAD = -1;
+
+const UPLOAD_ENDS = { whole: UploadEnd.Whole, broken: UploadEnd.Broken, stalled: UploadEnd.Stalled };
 
 export class Exchange implements Listener {
   readonly #edge: EdgeHandle;
@@ -37,6 +41,7 @@ export class Exchange implements Listener {
   #body: Uint8Array = new Uint8Array();
   /** The request's body, to its end. */
   #isRead = false;
+  #upload: Upload | undefined;
   #whole: Uint8Array = new Uint8Array();
   #gone = false;
   #over = false;
@@ -66,7 +71,9 @@ export class Exchange implements Listener {
     }
     this.#mustGoOn();
     const response = await this.#answer.response;
-    if (!this.#isRead) await discard(this.#request.body);
+    const upload = this.#upload;
+    if (upload !== undefined) await skipAll(() => upload.skip(), () => upload.cancel());
+    else if (!this.#isRead) await discard(this.#request.body);
     return response;
   }
 
@@ -105,7 +112,7 @@ export class Exchange implements Listener {
   #wake(): void {
     // Before the answer has begun nobody but servers can be waited for.
     const kept = [...this.#attempts.values()].filter((attempt) => attempt.hasKeptReading());
-    const reading = !this.#answer.streams || kept.length > 0;
+    const reading = !this.#upload?.isWaiting && (!this.#answer.streams || kept.length > 0);
     this.#hear((edge, id, now) => edge.wake(id, now, reading));
   }
 
@@ -146,12 +153,21 @@ export class Exchange implements Listener {
     switch (effect.effect) {
       case "read_body":
         return this.#await(this.#readBody(effect.limit));
+      case "read_upload":
+        return this.#await(this.#readUpload(effect.idle_ms));
+      case "hold_upload":
+        if (this.#upload !== undefined) this.#upload.isHeld = true;
+        return;
+      case "forget_upload":
+        return this.#upload?.forget();
       case "ask":
         return this.#ask(effect);
       case "probe":
         return this.#await(probed(effect));
       case "fetch":
         return this.#fetch(effect);
+      case "collect":
+        return this.#attempts.get(effect.attempt)?.collect();
       case "abort":
         this.#attempts.get(effect.attempt)?.stop();
         this.#attempts.delete(effect.attempt);
@@ -168,6 +184,8 @@ export class Exchange implements Listener {
         return this.#answer.write(chunk ?? new Uint8Array());
       case "close":
         return this.#answer.close();
+      case "break":
+        return this.#answer.break();
       case "wake_at":
         return this.#deadlines.set(WAKE, effect.at_ms, () => this.#wake());
       case "tell":
@@ -202,9 +220,39 @@ export class Exchange implements Listener {
     }
   }
 
+  /** Reads until the gateway holds it. Never rejects. */
+  async #readUpload(idleMs: number): Promise<Report> {
+    this.#upload ??= new Upload(this.#request.body, {
+      set: (ms, ring) => this.#deadlines.set(UPLOAD, Date.now() + ms, ring),
+      clear: () => this.#deadlines.clear(UPLOAD),
+    });
+    const upload = this.#upload;
+    upload.isHeld = false;
+    while (!upload.isHeld && !this.#over) {
+      const read = await upload.gather(idleMs);
+      if (typeof read === "string") return this.#uploaded(read);
+      this.#hear(this.#uploaded(read));
+    }
+    return () => "";
+  }
+
+  #uploaded(read: Read): Report {
+    if (typeof read === "string") return (edge, id, now) => edge.uploadEnded(id, now, UPLOAD_ENDS[read]);
+    return (edge, id, now) => edge.upload(id, now, read.piece);
+  }
+
+  #outgo(effect: FetchEffect): Outgo {
+    const upload = this.#upload;
+    if (effect.upload !== undefined && upload !== undefined) {
+      const how = effect.upload;
+      const pass = (read: Read) => this.#hear(this.#uploaded(read));
+      return { length: how.length, send: (to, signal) => upload.send(to, how, signal, pass) };
+    }
+    return effect.own_body ? enter(() => this.#edge.attemptBody(this.#id, effect.attempt)) : this.#body;
+  }
+
   #fetch(effect: FetchEffect): void {
-    const edge = this.#edge;
-    const body = effect.own_body ? enter(() => edge.attemptBody(this.#id, effect.attempt)) : this.#body;
+    const body = this.#outgo(effect);
     const attempt = new Attempt(effect, this);
     this.#attempts.set(effect.attempt, attempt);
     this.#background.keep(attempt.run(body));

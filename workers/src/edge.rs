@@ -5,7 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use tidegate_edge::effect::{BodyEnd, CallOutcome, Effect, ProbeOutcome};
+use tidegate_edge::effect::{self, BodyEnd, CallOutcome, Effect, ProbeOutcome};
 use tidegate_edge::gateway::Gateway;
 use tidegate_edge::request::Head;
 use wasm_bindgen::prelude::*;
@@ -31,6 +31,18 @@ pub enum End {
     Broken,
     /// The whole body is larger than was allowed.
     TooLarge,
+}
+
+/// How a request's body ended.
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub enum UploadEnd {
+    /// In an orderly way.
+    Whole,
+    /// The client broke it off.
+    Broken,
+    /// The client fell silent.
+    Stalled,
 }
 
 #[wasm_bindgen]
@@ -82,6 +94,33 @@ impl EdgeHandle {
     /// As [`EdgeHandle::begin`].
     pub fn body(&mut self, id: u32, now_ms: f64, body: Option<Vec<u8>>) -> Result<String, JsError> {
         text(&self.gateway.body(id, moment(now_ms), body))
+    }
+
+    /// A piece of an upload.
+    ///
+    /// # Errors
+    /// As [`EdgeHandle::begin`].
+    pub fn upload(&mut self, id: u32, now_ms: f64, piece: &[u8]) -> Result<String, JsError> {
+        text(&self.gateway.upload(id, moment(now_ms), piece))
+    }
+
+    /// An upload ended.
+    ///
+    /// # Errors
+    /// As [`EdgeHandle::begin`].
+    #[wasm_bindgen(js_name = uploadEnded)]
+    pub fn upload_ended(
+        &mut self,
+        id: u32,
+        now_ms: f64,
+        end: UploadEnd,
+    ) -> Result<String, JsError> {
+        let end = match end {
+            UploadEnd::Whole => effect::UploadEnd::Whole,
+            UploadEnd::Broken => effect::UploadEnd::Broken,
+            UploadEnd::Stalled => effect::UploadEnd::Stalled,
+        };
+        text(&self.gateway.upload_ended(id, moment(now_ms), end))
     }
 
     /// An object answered (`ok`), or did not and `said` tells why.

@@ -130,6 +130,13 @@ pub enum Event {
         /// Which attempt.
         attempt: AttemptNo,
     },
+    /// Part of the request is still on its way to the server: the time to the first token begins anew.
+    Sending {
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
+    /// The request's body has begun to pass through and is kept nowhere: no other attempt can be made.
+    BodyGone,
     /// Another chunk came.
     Progress {
         /// Which attempt.

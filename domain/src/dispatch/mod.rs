@@ -62,6 +62,8 @@ enum Key {
 struct Attempt {
     slot: Slot,
     started_at: Timestamp,
+    /// Longest time to the first token.
+    patience: Span,
     first_token_deadline: Timestamp,
     answering: bool,
     ready_at: Option<Timestamp>,
@@ -183,6 +185,16 @@ impl Dispatch {
                 }
             }
             Event::Ready { attempt } => self.on_ready(now, attempt, &mut effects),
+            Event::Sending { attempt } => {
+                if let Some(attempt) = self.live_attempt(attempt) {
+                    attempt.first_token_deadline = now + attempt.patience;
+                    attempt.last_progress = now;
+                }
+            }
+            Event::BodyGone => {
+                self.limits.max_retries = 0;
+                self.limits.hedge_after = None;
+            }
             Event::Progress { attempt } => {
                 if let Some(attempt) = self.live_attempt(attempt) {
                     attempt.last_progress = now;
@@ -214,6 +226,7 @@ impl Dispatch {
         self.attempts.push(Attempt {
             slot,
             started_at: now,
+            patience,
             first_token_deadline: now + patience,
             answering: false,
             ready_at: None,

@@ -9,6 +9,7 @@ use crate::effect::{CallId, CallOutcome, Effect, ProbeOutcome};
 use crate::flow::{BodyTooLarge, Then};
 use crate::inference::Inference;
 use crate::request::Head;
+use crate::upload::Upload;
 
 /// One request, from its arrival to its answer.
 pub struct Exchange {
@@ -29,6 +30,10 @@ pub enum Stage {
     Body {
         limit: usize,
         then: Then<Result<Vec<u8>, BodyTooLarge>>,
+    },
+    Upload {
+        upload: Box<Upload>,
+        then: Then<Box<Upload>>,
     },
     Ask {
         call: CallId,

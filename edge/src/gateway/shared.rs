@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::request::Head;
 use crate::request_log::{Batch, RequestLog};
 use crate::snapshot::{Routing, SnapshotCache};
+use crate::upload::Room;
 
 /// What the installation is told by its environment.
 pub struct Config {
@@ -47,6 +48,7 @@ pub struct Shared {
     pub(crate) hedges: HedgeDelays,
     pub(crate) outbox: Outbox,
     pub(crate) log: RequestLog,
+    pub(crate) room: Room,
     /// Counts requests for each name of each organisation, for strategies that take turns: two names that
     /// are asked for alternately would share one count so that each always met the same server.
     pub(super) turns: BTreeMap<String, u64>,
@@ -271,6 +273,7 @@ mod tests {
             hedges: HedgeDelays::default(),
             outbox: Outbox::default(),
             log: RequestLog::default(),
+            room: Room::default(),
             turns: BTreeMap::new(),
             id_prefix: String::new(),
             next_id: 0,

@@ -18,11 +18,21 @@ use crate::gateway::{Cx, respond};
 use crate::outbox::RIDE_MS;
 use crate::request::Response;
 
+/// What an answer is to the client.
+enum Sent {
+    /// A stream of events.
+    Events,
+    /// Bytes of this type, as they come.
+    Media(String),
+    /// One piece of this type.
+    Whole(String),
+}
+
 impl Inference {
     pub(super) fn commit(&mut self, cx: &mut Cx<'_>, number: usize) {
         self.committed = Some(number);
         // No other server will be sent it; a stream may run for half an hour.
-        self.body = Vec::new();
+        self.forget_body(cx);
         let server_id = self
             .attempts
             .get(number)
@@ -41,18 +51,26 @@ impl Inference {
         }
         let mut headers = std::mem::take(&mut attempt.response_headers);
         let held = std::mem::take(&mut attempt.held);
-        let stream = self.peek.stream;
-        headers.retain(|(name, _)| name != "content-type" && (!stream || name != "cache-control"));
-        if stream {
-            headers.push((
-                "content-type".to_owned(),
-                "text/event-stream; charset=utf-8".to_owned(),
-            ));
-            headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+        let sent = if let Some(media_type) = attempt.media_type() {
+            Sent::Media(media_type.to_owned())
+        } else if self.peek.stream || attempt.reads_events() {
+            Sent::Events
         } else {
-            // Whatever the server called it: SDKs parse by this, and it was found to be JSON.
-            headers.push(("content-type".to_owned(), "application/json".to_owned()));
-        }
+            Sent::Whole(attempt.whole_type().to_owned())
+        };
+        let is_stream = !matches!(sent, Sent::Whole(_));
+        self.is_unmarked = matches!(sent, Sent::Media(_));
+        let is_events = matches!(sent, Sent::Events);
+        headers
+            .retain(|(name, _)| name != "content-type" && (!is_events || name != "cache-control"));
+        let content_type = match sent {
+            Sent::Events => {
+                headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+                "text/event-stream; charset=utf-8".to_owned()
+            }
+            Sent::Media(media_type) | Sent::Whole(media_type) => media_type,
+        };
+        headers.push(("content-type".to_owned(), content_type));
         headers.extend(limits);
         headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
         if let Some(id) = server_id.as_ref().and_then(ObjectName::tail) {
@@ -61,7 +79,7 @@ impl Inference {
         self.answered = true;
         self.status = 200;
         self.output.extend_from_slice(&held);
-        if stream {
+        if is_stream {
             self.first_token = Some(cx.now.since(self.arrived_at));
             self.open = true;
             cx.effects.push(Effect::Open { headers });
@@ -130,7 +148,7 @@ impl Inference {
         }
     }
 
-    fn respond_error(&mut self, cx: &mut Cx<'_>, error: ApiError) {
+    pub(super) fn respond_error(&mut self, cx: &mut Cx<'_>, error: ApiError) {
         self.respond_with(cx, error.into_response());
     }
 
@@ -160,6 +178,7 @@ impl Inference {
             BreakReason::Upstream(_) => (End::TransportError, ErrorCode::UpstreamTruncated),
             BreakReason::Total => (End::TotalTimeout, ErrorCode::UpstreamTimeout),
         };
+        self.is_broken = true;
         self.error = Some(code.as_str().to_owned());
         attempt.cut(end);
         let held = std::mem::take(&mut attempt.held);
@@ -172,7 +191,12 @@ impl Inference {
     pub(super) fn finish(&mut self, cx: &mut Cx<'_>) {
         if self.open {
             self.open = false;
-            cx.effects.push(Effect::Close);
+            // Events say for themselves that they are not all; sound does not.
+            cx.effects.push(if self.is_broken && self.is_unmarked {
+                Effect::Break
+            } else {
+                Effect::Close
+            });
         }
         if self.key != KeyGate::Unlimited {
             let used = self.tokens.0.saturating_add(self.tokens.1);

@@ -7,6 +7,10 @@ use std::rc::Rc;
 
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::Span;
+use tidegate_wire_openai::answer::{
+    MediaEnd, MediaReader, MediaStep, TextFormat, read_instead_of_media, read_transcript,
+};
+use tidegate_wire_openai::endpoint::AnswerBody;
 use tidegate_wire_openai::{
     Answer, End, Endpoint, ErrorCode, ErrorEnvelope, Outcome as StreamOutcome, ResponseShape, Step,
     StreamOptions, StreamReader, Usage, chunks_from_answer, read_answer,
@@ -43,6 +47,8 @@ pub struct Attempt {
     usage: Option<Usage>,
     /// What a response is filled in with.
     pub shape: Option<Rc<ResponseShape>>,
+    /// The text that was asked for instead of JSON, and then that which came.
+    pub text: Option<TextFormat>,
     /// The error to answer with, when the attempt ended in one before anything was sent.
     pub error: Option<(u16, ErrorEnvelope)>,
 }
@@ -52,6 +58,8 @@ enum Reading {
     Nothing,
     /// An SSE stream.
     Stream(Box<StreamReader>),
+    /// Audio.
+    Media(MediaReader),
     /// Something to judge as a whole.
     Collect(Vec<u8>),
 }
@@ -99,6 +107,7 @@ impl Attempt {
             held: Vec::new(),
             usage: None,
             shape: None,
+            text: None,
             error: None,
         }
     }
@@ -133,7 +142,16 @@ impl Attempt {
                 .get(..17)
                 .is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
         });
-        self.reading = if is_events && (200..300).contains(&status) {
+        // A length speaks of the bytes on the wire, which the host has unpacked.
+        let length = find("content-length")
+            .filter(|_| find("content-encoding").is_none())
+            .and_then(|length| length.parse().ok());
+        let media = (self.endpoint.traits().answer == AnswerBody::Bytes && status == 200)
+            .then(|| MediaReader::new(self.content_type.as_deref(), length))
+            .flatten();
+        self.reading = if let Some(media) = media {
+            Reading::Media(media)
+        } else if is_events && (200..300).contains(&status) {
             let defaults = StreamOptions::default();
             let options = StreamOptions {
                 dialect: self.endpoint.traits().stream.unwrap_or(defaults.dialect),
@@ -176,6 +194,19 @@ impl Attempt {
                 }
                 (passed, standing)
             }
+            Reading::Media(reader) => match reader.push(chunk) {
+                MediaStep::Untouched if committed => (Passed::Untouched, Standing::Speaking),
+                MediaStep::Untouched => {
+                    self.held.extend_from_slice(chunk);
+                    (Passed::Held, Standing::Speaking)
+                }
+                MediaStep::Replace(bytes) => {
+                    self.held.extend_from_slice(&bytes);
+                    (Passed::Held, Standing::Speaking)
+                }
+                MediaStep::Hold => (Passed::Nothing, Standing::Waiting),
+                MediaStep::Invalid(body) => (Passed::Nothing, self.no_media(&body)),
+            },
             Reading::Collect(body) => {
                 if body.len().saturating_add(chunk.len()) > MAX_COLLECTED {
                     return (
@@ -206,6 +237,27 @@ impl Attempt {
                 self.reading = Reading::Stream(reader);
                 standing
             }
+            Reading::Media(reader) if end == BodyEnd::Broken => {
+                let kind = if reader.has_begun() {
+                    FailureKind::CutStream
+                } else {
+                    FailureKind::Transport
+                };
+                self.reading = Reading::Media(reader);
+                Standing::Over(failure(kind))
+            }
+            Reading::Media(mut reader) => {
+                let end = reader.end();
+                self.reading = Reading::Media(reader);
+                match end {
+                    MediaEnd::Whole(rest) => {
+                        self.held.extend_from_slice(&rest);
+                        Standing::Over(Outcome::Success)
+                    }
+                    MediaEnd::Cut => Standing::Over(failure(FailureKind::CutStream)),
+                    MediaEnd::Invalid(body) => self.no_media(&body),
+                }
+            }
             Reading::Collect(_) if end == BodyEnd::Broken => {
                 Standing::Over(failure(FailureKind::Transport))
             }
@@ -221,14 +273,35 @@ impl Attempt {
         }
     }
 
+    /// Whether events of a stream are read.
+    pub const fn reads_events(&self) -> bool {
+        matches!(self.reading, Reading::Stream(_))
+    }
+
+    /// The type of the audio that is read, if some is.
+    pub fn media_type(&self) -> Option<&str> {
+        match &self.reading {
+            Reading::Media(reader) => Some(reader.media_type()),
+            _ => None,
+        }
+    }
+
+    /// The type of a whole answer that passed, whatever the server called it: SDKs parse by this.
+    pub fn whole_type(&self) -> &str {
+        match self.text {
+            Some(format) => format.media_type(self.content_type.as_deref()),
+            None => "application/json",
+        }
+    }
+
+    /// A whole answer to a request that asked for a stream.
+    pub fn whole_for_stream(&mut self, body: &[u8]) -> Outcome {
+        self.judge_collected(body)
+    }
+
     /// A whole answer to a plain request. [`Attempt::held`] stays empty when it may go on as it is.
     pub fn whole(&mut self, body: &[u8]) -> Outcome {
-        match read_answer(
-            self.endpoint,
-            self.status,
-            self.content_type.as_deref(),
-            body,
-        ) {
+        match self.judge(body) {
             Answer::Pass { usage, mended } => {
                 self.usage = usage;
                 let sound = mended.as_deref().unwrap_or(body);
@@ -277,13 +350,32 @@ impl Attempt {
         Some((if blamed { 400 } else { status }, envelope))
     }
 
+    fn judge(&mut self, body: &[u8]) -> Answer {
+        let (status, content_type) = (self.status, self.content_type.as_deref());
+        if self.endpoint.traits().answer == AnswerBody::Bytes {
+            return read_instead_of_media(status, content_type, body);
+        }
+        let Some(format) = self.text else {
+            return read_answer(self.endpoint, status, content_type, body);
+        };
+        let (answer, text) = read_transcript(self.endpoint, format, status, content_type, body);
+        self.text = text;
+        answer
+    }
+
+    /// What came under the name of audio is something else.
+    fn no_media(&mut self, body: &[u8]) -> Standing {
+        Standing::Over(match read_instead_of_media(self.status, None, body) {
+            Answer::Error {
+                status, envelope, ..
+            } => self.judge_error(status, envelope, false),
+            Answer::Pass { .. } => failure(FailureKind::InvalidAnswer),
+        })
+    }
+
     fn judge_collected(&mut self, body: &[u8]) -> Outcome {
-        match read_answer(
-            self.endpoint,
-            self.status,
-            self.content_type.as_deref(),
-            body,
-        ) {
+        self.text = None;
+        match self.judge(body) {
             Answer::Pass { usage, .. } => {
                 match chunks_from_answer(self.endpoint, body, self.hide_usage) {
                     Ok(chunks) => {

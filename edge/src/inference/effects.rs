@@ -11,6 +11,7 @@ use tidegate_durable::bindings::instance::{
 };
 use tidegate_durable::bindings::key::KeyCommand;
 use tidegate_durable::bindings::model::ModelCommand;
+use tidegate_wire_openai::endpoint::AnswerBody;
 use tidegate_wire_openai::headers::reaches_server;
 use tidegate_wire_openai::{Edits, ErrorDialect, StreamDialect, rewrite};
 
@@ -217,9 +218,10 @@ impl Inference {
             include_usage: counts_in_a_chunk,
             drop_nulls: true,
         };
+        let upload = self.outgoing(slot);
         let own_body = match rewrite(&self.body, &self.peek, &edits) {
-            std::borrow::Cow::Borrowed(_) => None,
-            std::borrow::Cow::Owned(bytes) => Some(bytes),
+            std::borrow::Cow::Owned(bytes) if upload.is_none() => Some(bytes),
+            _ => None,
         };
         let (method, path, query) = self.request_line();
         let url = server
@@ -235,15 +237,19 @@ impl Inference {
             .head
             .headers
             .iter()
-            .filter(|(name, _)| name != "content-type" && reaches_server(name, connection))
+            .filter(|(name, _)| {
+                (name != "content-type" || upload.is_some()) && reaches_server(name, connection)
+            })
             // What is not a trace is not passed on as one.
             .filter(|(name, _)| {
                 cx.notes.trace.is_some() || !trace::HEADERS.contains(&name.as_str())
             })
             .cloned()
             .collect();
-        // Clients that name another type, or none, sent JSON all the same: it was read as such.
-        headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        if upload.is_none() {
+            // Clients that name another type, or none, sent JSON all the same: it was read as such.
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
         headers.push(("x-request-id".to_owned(), cx.request_id.to_owned()));
         if let Some(key) = server.api_key.as_ref().and_then(|key| key.expose_str()) {
             headers.push(("authorization".to_owned(), format!("Bearer {key}")));
@@ -260,7 +266,11 @@ impl Inference {
             url: url.map(String::from).unwrap_or_default(),
             headers,
             own_body: own_body.is_some(),
-            stream: self.peek.stream,
+            // Of what an upload asks for is only known at its end.
+            stream: self.peek.stream
+                || upload.is_some()
+                || self.endpoint.traits().answer == AnswerBody::Bytes,
+            upload,
             max_body: MAX_ANSWER,
         });
         let mut attempt = Attempt::new(slot, self.endpoint, hide_usage, own_body);

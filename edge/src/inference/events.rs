@@ -22,7 +22,7 @@ const LOST_WAITS: u32 = 2;
 const AFTER_LOST_WAITS: Span = Span::from_secs(2);
 
 impl Inference {
-    fn hear(&mut self, cx: &mut Cx<'_>, event: Event) {
+    pub(super) fn hear(&mut self, cx: &mut Cx<'_>, event: Event) {
         let effects = self.dispatch.handle(cx.now, event);
         self.run(cx, effects);
     }
@@ -186,6 +186,7 @@ impl Inference {
             return;
         };
         attempt.headers(status, headers);
+        self.choose_reading(cx, number);
         self.hear(cx, Event::Answering { attempt: number });
     }
 
@@ -226,10 +227,15 @@ impl Inference {
         if self.dispatch.is_finished() {
             return;
         }
+        let for_stream = self.peek.stream;
         let Some((number, attempt)) = self.attempt(number) else {
             return;
         };
-        let outcome = attempt.whole(body);
+        let outcome = if for_stream {
+            attempt.whole_for_stream(body)
+        } else {
+            attempt.whole(body)
+        };
         self.hear(
             cx,
             Event::Ended {
@@ -266,6 +272,9 @@ impl Inference {
         if let Some(attempt) = self.committed.filter(|_| !reading) {
             // Nobody waits for the server: the client is the slow one.
             let _ = self.dispatch.handle(cx.now, Event::Progress { attempt });
+        }
+        if !reading && self.committed.is_none() {
+            self.still_sending(cx);
         }
         let effects = self.dispatch.handle_timeout(cx.now);
         self.run(cx, effects);

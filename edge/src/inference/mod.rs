@@ -10,6 +10,7 @@ mod events;
 mod rate_headers;
 pub mod resolve;
 pub mod stored;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -21,7 +22,8 @@ use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::instance::Turnover;
 use tidegate_durable::bindings::key::KeyWindows;
-use tidegate_wire_openai::{Endpoint, ErrorCode, Peek, PeekLimits, peek};
+use tidegate_wire_openai::endpoint::RequestBody;
+use tidegate_wire_openai::{Endpoint, Peek, PeekLimits, peek};
 
 use crate::account;
 use crate::api_error::ApiError;
@@ -31,6 +33,7 @@ use crate::flow::Step;
 use crate::gateway::Cx;
 use crate::models::{is_allowed, unknown_model, with_routing};
 use crate::snapshot::{Routing, fnv};
+use crate::upload::Upload;
 use attempt::Attempt;
 
 /// Longest request body: a 128k-token prompt with room for escapes, and far below what an isolate holds.
@@ -49,6 +52,10 @@ pub struct Inference {
     body: Vec<u8>,
     /// The stored response that it is about.
     about: Option<stored::About>,
+    /// The body, where it is a multipart form.
+    upload: Option<Box<Upload>>,
+    /// Some of the body was passed on and is kept nowhere.
+    body_is_gone: bool,
     routing: Rc<Routing>,
     /// Candidates in order, as indices into the routing's servers.
     slots: Vec<usize>,
@@ -65,6 +72,10 @@ pub struct Inference {
     committed: Option<usize>,
     /// The client's stream has begun.
     open: bool,
+    /// What is being sent has no mark at its end.
+    is_unmarked: bool,
+    /// It ends before its time.
+    is_broken: bool,
     answered: bool,
     output: Vec<u8>,
     wake_at: Option<Timestamp>,
@@ -120,7 +131,10 @@ enum Call {
 impl Inference {
     /// Reads and checks a request; then it is on its way.
     pub fn accept(cx: &mut Cx<'_>, endpoint: Endpoint) -> Step {
-        auth::client(cx, &[Scope::Inference], move |_, caller| {
+        auth::client(cx, &[Scope::Inference], move |cx, caller| {
+            if endpoint.traits().body == RequestBody::Multipart {
+                return uploads::accept(cx, caller, endpoint);
+            }
             Step::body(MAX_BODY, move |cx, body| {
                 let checked = body.map_err(ApiError::from).and_then(|body| {
                     let peek = peek(&body, &PeekLimits::default())?;
@@ -133,13 +147,7 @@ impl Inference {
                 };
                 cx.notes.asks_for(&peek.model, peek.stream);
                 if peek.stream && !endpoint.streams() {
-                    let message = format!(
-                        "`stream` is not for {}: its answer is one piece.",
-                        endpoint.path()
-                    );
-                    return ApiError::new(ErrorCode::InvalidValue, message)
-                        .param("stream")
-                        .into();
+                    return ApiError::no_stream(endpoint.path()).into();
                 }
                 if !is_allowed(&caller, &peek.model) {
                     return unknown_model(&peek.model).into();
@@ -349,6 +357,8 @@ fn route_to(
         peek,
         body,
         about: None,
+        upload: None,
+        body_is_gone: false,
         routing,
         slots,
         dispatch,
@@ -362,6 +372,8 @@ fn route_to(
         asked: BTreeMap::new(),
         committed: None,
         open: false,
+        is_unmarked: false,
+        is_broken: false,
         answered: false,
         output: Vec::new(),
         wake_at: None,

@@ -7,6 +7,11 @@ use tidegate_edge::effect::Effect;
 pub fn line(effect: &Effect, now: Timestamp) -> String {
     match effect {
         Effect::ReadBody { .. } => "read_body".to_owned(),
+        Effect::ReadUpload { .. } => "read_upload".to_owned(),
+        Effect::HoldUpload => "hold_upload".to_owned(),
+        Effect::ForgetUpload => "forget_upload".to_owned(),
+        Effect::Collect { attempt } => format!("collect {attempt}"),
+        Effect::Break => "break".to_owned(),
         Effect::Ask { to, message, .. } => format!("ask {}", message_line(to.as_str(), message)),
         Effect::Tell { to, message } => format!("tell {}", message_line(to.as_str(), message)),
         Effect::Refresh { to, message, .. } => {

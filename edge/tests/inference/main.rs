@@ -25,6 +25,8 @@ mod random_events;
 mod refusals;
 mod routes;
 mod snapshots;
+mod speech;
 mod stored;
 mod streams;
+mod uploads;
 mod waiting;

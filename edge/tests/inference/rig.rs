@@ -22,6 +22,7 @@ use tidegate_vault::{Context, Installation, Keyring};
 pub use crate::fixtures::*;
 use crate::lines::line;
 pub use crate::talk::{Fetched, Open, Talk};
+use crate::uploads::spliced;
 
 /// A message to an object; of an ask also its exchange and call.
 pub type Sent = (ObjectName, Value, Option<(u32, u32)>);
@@ -420,6 +421,17 @@ impl Rig {
         assert!(!talk.done, "after the end: {effect:?}");
         match effect {
             Effect::ReadBody { limit } => talk.reads_body = Some(limit),
+            Effect::ReadUpload { .. } => talk.reads_upload = true,
+            Effect::HoldUpload => talk.reads_upload = false,
+            Effect::ForgetUpload => talk.kept.clear(),
+            Effect::Collect { attempt } => {
+                assert!(talk.live.contains(&attempt), "nothing to collect");
+                talk.collects.insert(attempt);
+            }
+            Effect::Break => {
+                assert!(talk.status.is_some() && !talk.closed, "nothing to break");
+                (talk.closed, talk.broken) = (true, true);
+            }
             Effect::Ask {
                 call,
                 to,
@@ -440,6 +452,7 @@ impl Rig {
                 url,
                 headers,
                 own_body,
+                upload,
                 stream,
                 ..
             } => {
@@ -450,6 +463,8 @@ impl Rig {
                     url,
                     headers,
                     own_body: own_body.then(|| gateway.attempt_body(id, attempt)),
+                    length: upload.as_ref().and_then(|upload| upload.length),
+                    prefix: upload.map(|upload| spliced(&talk.kept, upload.splice)),
                     stream,
                 });
             }

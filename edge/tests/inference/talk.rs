@@ -25,6 +25,14 @@ pub struct Talk {
     pub logs: Vec<Value>,
     pub wake_at: Option<Timestamp>,
     pub reads_body: Option<usize>,
+    /// The host reads an upload.
+    pub reads_upload: bool,
+    /// What it keeps of it.
+    pub kept: Vec<u8>,
+    /// Attempts whose answers are wanted whole after all.
+    pub collects: BTreeSet<u32>,
+    /// The streamed answer was broken off.
+    pub broken: bool,
     /// Attempts that may still say something.
     pub live: BTreeSet<u32>,
     pub whole: Vec<u8>,
@@ -35,6 +43,10 @@ pub struct Fetched {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub own_body: Option<Vec<u8>>,
+    /// What went out of an upload before anything else.
+    pub prefix: Option<Vec<u8>>,
+    /// The length that was announced for it.
+    pub length: Option<u64>,
     pub stream: bool,
 }
 

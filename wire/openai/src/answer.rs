@@ -5,6 +5,7 @@
 //! Out of scope: headers, retries, and whether the text makes sense.
 
 mod chunks;
+mod media;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,8 @@ use crate::upstream_error::{self, Normalised};
 use crate::usage::Usage;
 
 pub use chunks::chunks_from_answer;
+pub use media::{MediaEnd, MediaReader, MediaStep, TextFormat};
+pub use media::{read_instead_of_media, read_transcript};
 
 /// What to do with an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

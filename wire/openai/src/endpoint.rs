@@ -103,8 +103,6 @@ pub struct Traits {
     /// Whether a silent server may be raced against another. Not where one run costs as much as many
     /// answers, or leaves something behind at the server.
     pub may_race: bool,
-    /// Whether a request that failed may be sent again: not when its body was passed on and is gone.
-    pub may_repeat: bool,
     /// How errors are told.
     pub errors: ErrorDialect,
 }
@@ -129,24 +127,9 @@ impl Endpoint {
         Self::Detokenize,
     ];
 
-    /// Those that are served.
-    pub const SERVED: [Self; 11] = [
-        Self::Chat,
-        Self::Completions,
-        Self::Embeddings,
-        Self::Responses,
-        Self::Messages,
-        Self::CountTokens,
-        Self::Rerank,
-        Self::Moderations,
-        Self::ImagesGenerations,
-        Self::Tokenize,
-        Self::Detokenize,
-    ];
-
-    /// The endpoint that is served at a URL path.
+    /// The endpoint at a URL path.
     pub fn from_path(path: &str) -> Option<Self> {
-        Self::SERVED
+        Self::ALL
             .into_iter()
             .find(|endpoint| endpoint.path() == path)
     }
@@ -175,14 +158,12 @@ impl Endpoint {
             stream: None,
             answer: AnswerBody::Json,
             may_race: true,
-            may_repeat: true,
             errors: ErrorDialect::OpenAi,
         };
-        /// An upload: neither raced nor repeated, since nobody keeps its bytes.
+        /// An upload: never raced, since nobody keeps its bytes.
         const UPLOAD: Traits = Traits {
             body: RequestBody::Multipart,
             may_race: false,
-            may_repeat: false,
             ..PLAIN
         };
         match self {
@@ -241,17 +222,20 @@ impl Endpoint {
             },
             Self::ImagesEdits => Traits {
                 path: "/v1/images/edits",
+                inputs: &["image"],
                 stream: Some(StreamDialect::Images),
                 ..UPLOAD
             },
             Self::Transcriptions => Traits {
                 path: "/v1/audio/transcriptions",
+                inputs: &["file"],
                 stream: Some(StreamDialect::Transcript),
                 answer: AnswerBody::JsonOrText,
                 ..UPLOAD
             },
             Self::Translations => Traits {
                 path: "/v1/audio/translations",
+                inputs: &["file"],
                 answer: AnswerBody::JsonOrText,
                 ..UPLOAD
             },
@@ -301,21 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_to_its_endpoint_only_where_that_is_served() {
+    fn a_path_leads_to_its_endpoint() {
         for endpoint in Endpoint::ALL {
-            let served = Endpoint::SERVED.contains(&endpoint).then_some(endpoint);
-            assert_eq!(Endpoint::from_path(endpoint.path()), served, "{endpoint:?}");
+            assert_eq!(Endpoint::from_path(endpoint.path()), Some(endpoint));
         }
         assert_eq!(Endpoint::from_path("/v1/chat"), None);
     }
 
     #[test]
-    fn what_is_not_kept_is_not_sent_again() {
+    fn what_nobody_keeps_is_not_raced() {
         for endpoint in Endpoint::ALL {
             let traits = endpoint.traits();
             let kept = traits.body == RequestBody::Json;
-            assert!(kept || !traits.may_repeat, "{endpoint:?}");
-            assert!(traits.may_repeat || !traits.may_race, "{endpoint:?}");
+            assert!(kept || !traits.may_race, "{endpoint:?}");
         }
     }
 }
