@@ -88,6 +88,7 @@ async function endToEnd() {
 const STEPS = [
   { name: "format", what: "cargo fmt", run: () => cargo("fmt", "--all", "--check") },
   { name: "tidy", what: "the project's own layout rules", run: () => cargo("run", "--quiet", "--package", "xtask", "--", "tidy") },
+  { name: "promises", what: "the API keeps what the released contract promised", run: () => cargo("run", "--quiet", "--package", "xtask", "--", "contract") },
   { name: "lock", what: "Cargo.lock matches the manifests", run: lockFile },
   { name: "lint", what: "clippy, warnings refused", run: () => cargo("clippy", ...NATIVE, "--all-targets", "--", "-D", "warnings") },
   { name: "lint-workers", what: "clippy on the Wasm host", run: () => cargo("clippy", ...WORKERS, "--", "-D", "warnings") },

@@ -1,5 +1,7 @@
-//! The project's own chores: `cargo xtask tidy` checks the rules that no compiler knows.
+//! The project's own chores: `cargo xtask tidy` checks the rules that no compiler knows, `cargo xtask
+//! contract` that the API keeps what it promised.
 
+mod contract;
 mod graph;
 mod tidy;
 
@@ -13,7 +15,12 @@ fn main() -> ExitCode {
     let complaints = match words.as_slice() {
         ["tidy"] => [tidy::complaints(&root), graph::complaints(&root)].concat(),
         ["graph", "--write"] => graph::write(&root),
-        _ => vec!["usage: cargo xtask tidy | cargo xtask graph --write".to_owned()],
+        ["contract"] => contract::complaints(&root),
+        ["contract", "--release"] => contract::release(&root),
+        _ => vec![
+            "usage: cargo xtask tidy | cargo xtask graph --write | cargo xtask contract [--release]"
+                .to_owned(),
+        ],
     };
     for complaint in &complaints {
         eprintln!("{complaint}");
