@@ -18,6 +18,7 @@ pub mod breaker;
 pub mod dispatch;
 pub mod health;
 pub mod hedge;
+pub mod idempotency;
 pub mod ids;
 pub mod instance;
 pub mod limits;

@@ -39,3 +39,11 @@ CREATE TABLE IF NOT EXISTS meta (
     audits INTEGER NOT NULL,
     enrolled INTEGER NOT NULL
 );
+
+-- One change that may be repeated, by a MAC of who asked for what under which idempotency key. `due_at_ms` is
+-- when something in it is to be erased, or all of it.
+CREATE TABLE IF NOT EXISTS once (
+    id TEXT PRIMARY KEY,
+    due_at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) WITHOUT ROWID;

@@ -29,6 +29,7 @@ pub(crate) type Subkey = Zeroizing<[u8; 32]>;
 pub struct Installation {
     key_mac: Subkey,
     name_mac: Subkey,
+    tag_mac: Subkey,
     wrapping: WrappingKey,
 }
 
@@ -65,6 +66,7 @@ impl Installation {
         Ok(Self {
             key_mac: subkey(SALT, secret, b"api-key-mac/v1")?,
             name_mac: subkey(SALT, secret, b"name-mac/v1")?,
+            tag_mac: subkey(SALT, secret, b"tag-mac/v1")?,
             wrapping: WrappingKey::from_key(subkey(SALT, secret, b"wrapping-key/v1")?)?,
         })
     }
@@ -80,6 +82,10 @@ impl Installation {
 
     pub(crate) fn name_mac<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
         truncated_mac(&self.name_mac, parts)
+    }
+
+    pub(crate) fn tag_mac<const N: usize>(&self, parts: &[&[u8]]) -> [u8; N] {
+        truncated_mac(&self.tag_mac, parts)
     }
 }
 

@@ -19,6 +19,7 @@
 mod api_key;
 mod instance_id;
 mod seal;
+mod tag;
 
 mod installation;
 mod keyring;
@@ -43,3 +44,4 @@ pub use seal::{
     check_value_opens, needs_rewrap, open, rewrap, seal, seal_check_value,
 };
 pub use secret::Secret;
+pub use tag::Purpose;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::{CheckReport, InstanceSpec};
 use super::key::KeyLimits;
+use super::once::{Once, OnceReply};
 pub use super::policy::ReliabilityPolicy;
 pub use super::server::{ServerChange, ServerEntry, ServerState, ServerStatus, ServerView};
 
@@ -16,6 +17,9 @@ pub struct FleetMessage {
     /// Who gives it, for the audit: `admin` or `key/{id}`. Absent means `admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// For a change that may be repeated: under which id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
     /// The command.
     #[serde(flatten)]
     pub command: FleetCommand,
@@ -132,6 +136,54 @@ pub enum FleetCommand {
     Cron,
     /// Totals for the stats page.
     Stats,
+    /// May this request go on, or was it answered before? Answer: [`super::once::OnceAnswer`].
+    Reserve {
+        /// Names the request by who asks for what under which key.
+        id: String,
+        /// Stands for its body.
+        fingerprint: String,
+    },
+    /// A request that went on is answered. Answer: `Done`.
+    Conclude {
+        /// Which.
+        id: String,
+        /// What let it go on.
+        token: String,
+        /// Its answer; without one the key is free again, unless the change was made.
+        #[serde(default)]
+        reply: Option<OnceReply>,
+    },
+}
+
+impl FleetCommand {
+    /// Whether it changes what an administrator put there: what a repetition must not do twice.
+    pub const fn is_change(&self) -> bool {
+        match self {
+            Self::Register { .. }
+            | Self::Update { .. }
+            | Self::Deregister { .. }
+            | Self::SetDraining { .. }
+            | Self::MintKey { .. }
+            | Self::RotateKey { .. }
+            | Self::RevokeKey { .. }
+            | Self::PutRoute { .. }
+            | Self::DeleteRoute { .. }
+            | Self::PutPolicy { .. } => true,
+            Self::Server { .. }
+            | Self::Servers(_)
+            | Self::Snapshot { .. }
+            | Self::Key { .. }
+            | Self::Keys
+            | Self::Routes
+            | Self::Route { .. }
+            | Self::Policy
+            | Self::Announce { .. }
+            | Self::Cron
+            | Self::Stats
+            | Self::Reserve { .. }
+            | Self::Conclude { .. } => false,
+        }
+    }
 }
 
 /// The answer to most fleet messages.
@@ -193,6 +245,8 @@ pub enum FleetAnswer {
         /// Which.
         existing: String,
     },
+    /// The change was not made: another request holds its idempotency key by now.
+    Superseded,
     /// The request makes no sense in this state.
     Invalid {
         /// Which field.

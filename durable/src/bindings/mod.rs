@@ -11,6 +11,7 @@ pub mod journal;
 pub mod key;
 pub mod log;
 pub mod model;
+pub mod once;
 mod policy;
 mod server;
 pub mod totals;

@@ -16,6 +16,7 @@ mod audit;
 mod checks;
 mod keys;
 mod listing;
+mod once;
 mod overdue;
 mod policy;
 mod policy_checks;
@@ -54,11 +55,12 @@ pub struct Fleet {
     /// What this turn has to report; empty between turns.
     audits: Vec<AuditEntry>,
     snapshot: snapshot::Cached,
+    remembered: once::Remembered,
 }
 
 impl Object for Fleet {
     const SCHEMA: &'static [&'static str] =
-        &statements::<5>(include_str!("../../../schemas/sql/fleet.sql"));
+        &statements::<6>(include_str!("../../../schemas/sql/fleet.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let org = cx.name.org().ok_or_else(|| StoreError::Unreadable {
@@ -76,6 +78,7 @@ impl Object for Fleet {
             actor: String::new(),
             audits: Vec::new(),
             snapshot: snapshot::Cached::default(),
+            remembered: once::Remembered::load(cx)?,
         })
     }
 
@@ -83,22 +86,27 @@ impl Object for Fleet {
         let message: FleetMessage =
             serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
         self.actor = message.actor.unwrap_or_else(|| ADMIN.to_owned());
-        let reply = self.answer(cx, message.command)?;
+        let reply = match message.once {
+            Some(once) if message.command.is_change() => {
+                self.change_once(cx, once, message.command)?
+            }
+            _ => self.answer(cx, message.command)?,
+        };
         self.settle(cx)?;
         Ok(Reply::Now(reply))
     }
 
-    fn alarm(&mut self, _cx: &mut Cx<'_>) -> Result<(), TurnError> {
-        Ok(())
+    fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
+        Ok(self.forget_repeats(cx)?)
     }
 
     fn done(&mut self, _: &mut Cx<'_>, _: EffectId, _: Outcome) -> Result<(), TurnError> {
         Ok(())
     }
 
-    /// Only the outbox rings here; the minute comes from the directory.
+    /// Besides the outbox only what is to be forgotten rings here; the minute comes from the directory.
     fn next_alarm(&self) -> Option<Timestamp> {
-        None
+        self.remembered.due()
     }
 }
 
@@ -143,6 +151,10 @@ impl Fleet {
                 sequence,
             } => self.hear(cx, &event_id, &instance, status, sequence)?,
             FleetCommand::Stats => self.stats(cx)?,
+            FleetCommand::Reserve { id, fingerprint } => {
+                return self.reserve(cx, &id, fingerprint);
+            }
+            FleetCommand::Conclude { id, token, reply } => self.conclude(cx, &id, &token, reply)?,
         };
         encode("fleet answer", &answer)
     }

@@ -8,6 +8,7 @@ pub mod instance;
 pub mod journal;
 pub mod key;
 pub mod log;
+pub mod once;
 pub mod policy;
 pub mod schema;
 pub mod totals;

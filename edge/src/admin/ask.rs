@@ -102,6 +102,7 @@ pub fn fleet(
 ) -> Step {
     let message = FleetMessage {
         actor: Some(admin.actor.clone()),
+        once: None,
         command,
     };
     let to = ObjectName::fleet(admin.org.as_str());

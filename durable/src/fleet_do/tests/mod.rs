@@ -5,6 +5,7 @@ mod announcements;
 mod faults;
 mod keys;
 mod listing;
+mod once;
 mod overdue;
 mod policy;
 mod records;
@@ -162,7 +163,11 @@ fn the_audit_names_in_whose_name_a_command_was_given() {
     let mut rig = fleet();
     let mut told_by = |actor: Option<&str>, command| {
         let actor = actor.map(str::to_owned);
-        let (_, effects): (FleetAnswer, _) = rig.call(&FleetMessage { actor, command });
+        let (_, effects): (FleetAnswer, _) = rig.call(&FleetMessage {
+            actor,
+            once: None,
+            command,
+        });
         rig.deliver(&effects);
         audit(&sent(&effects)).0
     };
@@ -184,6 +189,7 @@ fn the_audit_names_in_whose_name_a_command_was_given() {
 fn a_message_is_its_command_and_a_name_beside_it() {
     let message = FleetMessage {
         actor: Some("key/k1".to_owned()),
+        once: None,
         command: FleetCommand::Keys,
     };
     let text = serde_json::to_string(&message).unwrap();
