@@ -14,6 +14,7 @@ use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 use crate::api_error::ApiError;
 use crate::flow::{ASK_TIMEOUT_MS, Step, Unanswered};
 use crate::gateway::Cx;
+use crate::idempotency::Permit;
 use crate::key_cache::Known;
 use crate::request::Head;
 use crate::snapshot::REFRESH_TIMEOUT_MS;
@@ -62,6 +63,8 @@ pub struct Admin {
     pub org: Organisation,
     /// Who it is, for the audit: `admin` or `key/{id}`.
     pub actor: String,
+    /// For a change that may be repeated.
+    pub permit: Option<Permit>,
 }
 
 /// Lets a client through that holds a key with one of `scopes`.
@@ -110,6 +113,7 @@ pub fn admin(cx: &mut Cx<'_>, then: impl FnOnce(&mut Cx<'_>, Admin) -> Step + 's
                 Admin {
                     org,
                     actor: "admin".to_owned(),
+                    permit: None,
                 },
             ),
             Err(refused) => ApiError::new(ErrorCode::InvalidValue, refused.to_string())
@@ -134,6 +138,7 @@ pub fn admin(cx: &mut Cx<'_>, then: impl FnOnce(&mut Cx<'_>, Admin) -> Step + 's
                 Admin {
                     org,
                     actor: format!("key/{}", caller.key.id),
+                    permit: None,
                 },
             ),
             Err(_) => no_admin().into(),

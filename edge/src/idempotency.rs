@@ -59,7 +59,11 @@ impl Admin {
         let Some(permit) = &self.permit else {
             return cx.random();
         };
-        let parts = [permit.id.as_bytes(), permit.seed.as_bytes(), what.as_bytes()];
+        let parts = [
+            permit.id.as_bytes(),
+            permit.seed.as_bytes(),
+            what.as_bytes(),
+        ];
         cx.shared.config.installation.tag(Purpose::Again, &parts)
     }
 }
@@ -98,8 +102,10 @@ pub fn guard(
             fingerprint: installation.tag_text(Purpose::Body, &[&body]),
         };
         let fleet = ObjectName::fleet(admin.org.as_str());
-        Step::ask(fleet, &command, move |cx, answer: Result<OnceAnswer, Unanswered>| {
-            match answer {
+        Step::ask(
+            fleet,
+            &command,
+            move |cx, answer: Result<OnceAnswer, Unanswered>| match answer {
                 Ok(OnceAnswer::Go {
                     token,
                     seed,
@@ -118,8 +124,8 @@ pub fn guard(
                 Ok(OnceAnswer::Replay { reply }) => replay(cx, &admin, &id, reply),
                 Ok(refused) => refusal(&refused).into(),
                 Err(unanswered) => ApiError::from(unanswered).into(),
-            }
-        })
+            },
+        )
     })
 }
 
@@ -155,9 +161,11 @@ fn conclude(cx: &mut Cx<'_>, admin: &Admin, permit: &Permit, response: Response)
     };
     let fleet = ObjectName::fleet(admin.org.as_str());
     // Should the registry not answer now, a repetition finds out from it whether the change was made.
-    Step::ask(fleet, &command, move |_, _: Result<FleetAnswer, Unanswered>| {
-        Step::Respond(response)
-    })
+    Step::ask(
+        fleet,
+        &command,
+        move |_, _: Result<FleetAnswer, Unanswered>| Step::Respond(response),
+    )
 }
 
 /// What is kept of an answer: all of a success, and of a fault that may have come after the change. A refusal
@@ -206,6 +214,7 @@ fn replay(cx: &Cx<'_>, admin: &Admin, id: &str, reply: OnceReply) -> Step {
         status: reply.status,
         headers: reply.headers,
         body,
+        error: None,
     };
     Step::Respond(response.with_header("idempotency-replayed", "true"))
 }
@@ -314,8 +323,8 @@ fn at_last(cx: &mut Cx<'_>, step: Step, then: Then<Response>) -> Step {
                 at_last(cx, step, then)
             }),
         },
-        // Administrators ask for no inference.
-        Step::Infer(inference) => Step::Infer(inference),
+        // No administrator's change ends so.
+        step @ (Step::Infer(_) | Step::Asset(_)) => step,
     }
 }
 

@@ -29,6 +29,7 @@ mod auth;
 mod cors;
 mod flow;
 mod head_limits;
+mod idempotency;
 mod inference;
 mod key_cache;
 mod load_board;

@@ -15,6 +15,7 @@ use crate::assets;
 use crate::auth::{self, Admin, Caller, Scope};
 use crate::flow::Step;
 use crate::gateway::Cx;
+use crate::idempotency;
 use crate::inference::Inference;
 use crate::inference::stored::{self, Errand};
 use crate::models;
@@ -170,9 +171,9 @@ impl Route {
             Handler::Client(scopes, handle) => {
                 auth::client(cx, scopes, move |cx, caller| handle(cx, caller, parameter))
             }
-            Handler::Admin(handle) => {
-                auth::admin(cx, move |cx, admin| handle(cx, admin, parameter))
-            }
+            Handler::Admin(handle) => auth::admin(cx, move |cx, admin| {
+                idempotency::guard(cx, admin, move |cx, admin| handle(cx, admin, parameter))
+            }),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::api_error::ApiError;
 use crate::auth::Admin;
 use crate::flow::{Step, Unanswered};
 use crate::gateway::Cx;
+use crate::idempotency::{self, Permit};
 
 /// How long a message is waited for that the fleet's outbox repeats anyway.
 pub const COURTESY_TIMEOUT_MS: u64 = 3_000;
@@ -62,6 +63,7 @@ impl Subject {
                      remove that one; {list} lists them."
                 ),
             ),
+            FleetAnswer::Superseded => idempotency::in_progress(),
             FleetAnswer::Invalid { param, reason } => {
                 let name = match param.as_str() {
                     "first_token_cap_ms" => "first_token_timeout_seconds".to_owned(),
@@ -77,9 +79,16 @@ impl Subject {
     }
 
     /// Reading can simply be repeated; a change may have been made.
-    fn unanswered(&self, unanswered: Unanswered, is_change: bool) -> ApiError {
+    fn unanswered(&self, unanswered: Unanswered, is_change: bool, is_once: bool) -> ApiError {
         if !is_change {
             return unanswered.into();
+        }
+        if is_once {
+            return ApiError::new(
+                ErrorCode::GatewayUnavailable,
+                "The registry did not answer in time: the change may or may not have been made. Send the \
+                 request again with the same Idempotency-Key and it is made once.",
+            );
         }
         let list = self.list;
         ApiError::new(
@@ -102,10 +111,11 @@ pub fn fleet(
 ) -> Step {
     let message = FleetMessage {
         actor: Some(admin.actor.clone()),
-        once: None,
+        once: admin.permit.as_ref().map(Permit::once),
         command,
     };
     let to = ObjectName::fleet(admin.org.as_str());
+    let is_once = admin.permit.is_some();
     Step::ask(
         to,
         &message,
@@ -114,7 +124,7 @@ pub fn fleet(
             match answer.map(|answer| then(cx, answer)) {
                 Ok(Ok(step)) => step,
                 Ok(Err(answer)) => subject.refusal(*answer).into(),
-                Err(unanswered) => subject.unanswered(unanswered, is_change).into(),
+                Err(unanswered) => subject.unanswered(unanswered, is_change, is_once).into(),
             }
         },
     )

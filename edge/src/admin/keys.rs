@@ -47,7 +47,8 @@ pub fn list(admin: Admin) -> Step {
 pub fn mint(admin: Admin) -> Step {
     ask::fields(move |cx, fields| {
         let mut record = read(fields.without_nulls(), cx.now.as_ms())?;
-        let key = ApiKey::mint(&cx.shared.config.installation, &admin.org, cx.random());
+        let random = admin.random(cx, "key");
+        let key = ApiKey::mint(&cx.shared.config.installation, &admin.org, random);
         record.id = key.key_id.to_string();
         record.secret_hash = key.secret_hash.to_hex();
         let subject = subject(&record.id);
@@ -75,7 +76,8 @@ pub fn rotate(admin: Admin, id: String) -> Step {
         fields.finish("overlap_seconds")?;
         let overlap_ms = i64::from(overlap.unwrap_or(OVERLAP_SECS)) * 1000;
         let installation = &cx.shared.config.installation;
-        let key = ApiKey::rotate(installation, &admin.org, key_id, cx.random());
+        let random = admin.random(cx, "secret");
+        let key = ApiKey::rotate(installation, &admin.org, key_id, random);
         let command = FleetCommand::RotateKey {
             id: id.clone(),
             secret_hash: key.secret_hash.to_hex(),

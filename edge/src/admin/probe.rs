@@ -31,6 +31,17 @@ pub struct Passed {
 }
 
 impl Passed {
+    /// As it is left with a registration that may be asked for again.
+    pub fn note(&self) -> String {
+        serde_json::to_string(&(&self.report, &self.models)).unwrap_or_default()
+    }
+
+    /// The check of an earlier request.
+    pub fn noted(note: &str) -> Option<Self> {
+        let (report, models) = serde_json::from_str(note).ok()?;
+        Some(Self { report, models })
+    }
+
     /// What is odd about the list, seen from the model that requests will ask for.
     pub fn warning(&self, model: &str) -> Option<String> {
         let is_listed = self.models.iter().any(|listed| listed == model);

@@ -36,6 +36,12 @@ pub fn register(admin: Admin) -> Step {
         let NewServer { mut entry, api_key } = NewServer::read(fields)?;
         let endpoint = gated(cx, &entry.endpoint_url)?;
         entry.endpoint_url = endpoint.canonical();
+        let made = admin.permit.as_ref().filter(|permit| permit.made);
+        let noted = made.and_then(|permit| Passed::noted(permit.note.as_deref()?));
+        if let Some(passed) = noted {
+            // It passed its check and is registered: only the answer was lost.
+            return enter(cx, &admin, entry, api_key, passed);
+        }
         Ok(probe::check(
             &endpoint,
             api_key.clone().as_ref(),
@@ -51,7 +57,8 @@ fn enter(
     api_key: Option<Secret>,
     passed: Passed,
 ) -> Result<Step, ApiError> {
-    let id = mint_instance_id(&cx.shared.config.installation, &admin.org, cx.random());
+    let random = admin.random(cx, "server");
+    let id = mint_instance_id(&cx.shared.config.installation, &admin.org, random);
     entry.sealed_api_key = api_key
         .map(|key| sealed(cx, admin, &id, &key))
         .transpose()?;
@@ -61,7 +68,11 @@ fn enter(
         entry,
         first_check: passed.report.clone(),
     };
-    Ok(changed(admin, command, subject, 201, Some(passed)))
+    let mut admin = admin.clone();
+    if let Some(permit) = &mut admin.permit {
+        permit.note = Some(passed.note());
+    }
+    Ok(changed(&admin, command, subject, 201, Some(passed)))
 }
 
 /// `PUT /admin/register/{id}`.

@@ -12,6 +12,7 @@ mod bad_urls;
 mod changes;
 mod failed_checks;
 mod fields;
+mod idempotency;
 mod keys;
 mod policies;
 mod registration;

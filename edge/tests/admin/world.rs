@@ -63,6 +63,18 @@ impl Answer {
     }
 }
 
+/// A request under way.
+pub struct Running {
+    pub id: u32,
+    method: String,
+    path: String,
+    body: Vec<u8>,
+    todo: std::collections::VecDeque<Effect>,
+    pub answer: Option<Answer>,
+    /// The body of the answer, byte by byte.
+    pub text: String,
+}
+
 /// One object on SQLite.
 struct Kept<O> {
     store: Store,
@@ -123,17 +135,8 @@ impl World {
     }
 
     pub fn of_org(org: &'static str) -> Self {
-        let installation = Installation::derive(INSTALLATION.as_bytes()).unwrap();
-        let keyring = Keyring::new(installation.wrapping_key().clone(), None);
-        let config = Config {
-            installation,
-            keyring,
-            admin_key: Some(Secret::from(ADMIN_KEY)),
-            gate: Default::default(),
-            manners: Default::default(),
-        };
         Self {
-            gateway: Gateway::new(config, Box::new(Seeded::new(3))),
+            gateway: gateway(3),
             now: START,
             asked: Vec::new(),
             probed: Vec::new(),
@@ -184,71 +187,108 @@ impl World {
         };
         self.asked.clear();
         self.probed.clear();
+        let mut running = self.start(head, body);
+        while self.advance(&mut running) {}
+        assert_eq!(self.gateway.open_exchanges(), 0, "an exchange stays open");
+        running.answer.expect("an answer")
+    }
+
+    /// A request that is taken on step by step.
+    pub fn start(&mut self, head: Head, body: &[u8]) -> Running {
+        let (method, path) = (head.method.clone(), head.path.clone());
         let (id, effects) = self.gateway.begin(self.now, head);
-        let mut todo: std::collections::VecDeque<Effect> = effects.into();
-        let mut answer = None;
-        let mut is_done = false;
-        while let Some(effect) = todo.pop_front() {
-            guard(&effect);
-            let more = match effect {
-                Effect::ReadBody { limit } => {
-                    let body = (body.len() <= limit).then(|| body.to_vec());
-                    self.gateway.body(id, self.now, body)
-                }
-                Effect::Ask {
-                    call, to, message, ..
-                } => {
-                    let outcome = self.ask(&to, &message);
-                    self.gateway.answered(id, self.now, call, outcome)
-                }
-                Effect::Probe {
-                    call, url, bearer, ..
-                } => {
-                    self.probed.push((url, bearer));
-                    self.gateway.probed(id, self.now, call, self.probe.clone())
-                }
-                Effect::Respond {
+        Running {
+            id,
+            method,
+            path,
+            body: body.to_vec(),
+            todo: effects.into(),
+            answer: None,
+            text: String::new(),
+        }
+    }
+
+    /// Runs its next effect; false when it is over.
+    pub fn advance(&mut self, running: &mut Running) -> bool {
+        let id = running.id;
+        let Some(effect) = running.todo.pop_front() else {
+            panic!("an exchange waits for nothing");
+        };
+        guard(&effect);
+        let more = match effect {
+            Effect::ReadBody { limit } => {
+                let body = (running.body.len() <= limit).then(|| running.body.clone());
+                self.gateway.body(id, self.now, body)
+            }
+            Effect::Ask {
+                call, to, message, ..
+            } => {
+                let outcome = self.ask(&to, &message);
+                self.gateway.answered(id, self.now, call, outcome)
+            }
+            Effect::Probe {
+                call, url, bearer, ..
+            } => {
+                self.probed.push((url, bearer));
+                self.gateway.probed(id, self.now, call, self.probe.clone())
+            }
+            Effect::Respond {
+                status,
+                headers,
+                body,
+            } => {
+                running.text = body.expect("a whole answer");
+                let body = serde_json::from_str(&running.text).expect("an answer in JSON");
+                let again = running.answer.replace(Answer {
                     status,
                     headers,
                     body,
-                } => {
-                    let body = body.expect("a whole answer");
-                    let body = serde_json::from_str(&body).expect("an answer in JSON");
-                    let again = answer.replace(Answer {
-                        status,
-                        headers,
-                        body,
-                    });
-                    assert!(again.is_none(), "answered twice");
-                    Vec::new()
-                }
-                Effect::Done => {
-                    is_done = true;
-                    self.gateway.forget(id);
-                    Vec::new()
-                }
-                Effect::Log { line } => {
-                    self.lines.push(serde_json::from_str(&line).unwrap());
-                    Vec::new()
-                }
-                other => panic!("an admin route has no business with {other:?}"),
-            };
-            todo.extend(more);
-        }
-        assert!(
-            is_done && self.gateway.open_exchanges() == 0,
-            "an exchange stays open"
-        );
-        let answer = answer.expect("an answer");
-        let refusal = document().refusal(&Seen {
-            method,
-            path,
-            status: answer.status,
-            headers: &answer.headers,
-            body: Some(&answer.body),
-        });
-        assert_eq!(refusal, None, "{method} {target}: {answer:?}");
-        answer
+                });
+                assert!(again.is_none(), "answered twice");
+                Vec::new()
+            }
+            Effect::Done => {
+                self.gateway.forget(id);
+                let answer = running.answer.as_ref().expect("an answer");
+                let refusal = document().refusal(&Seen {
+                    method: &running.method,
+                    path: &running.path,
+                    status: answer.status,
+                    headers: &answer.headers,
+                    body: Some(&answer.body),
+                });
+                let Running { method, path, .. } = running;
+                assert_eq!(refusal, None, "{method} {path}: {answer:?}");
+                return false;
+            }
+            Effect::Log { line } => {
+                self.lines.push(serde_json::from_str(&line).unwrap());
+                Vec::new()
+            }
+            other => panic!("an admin route has no business with {other:?}"),
+        };
+        running.todo.extend(more);
+        true
+    }
+
+    /// The isolate is gone, with whatever it was at; another one takes its place.
+    pub fn lose_isolate(&mut self, seed: u64) {
+        self.gateway = gateway(seed);
+    }
+
+    /// How many rows a table of the registry has.
+    pub fn count(&self, table: &str) -> i64 {
+        use tidegate_durable::ports::Sql;
+        let statement = format!("SELECT COUNT(*) FROM {table}");
+        let rows = self.fleet.store.exec(&statement, &[]).unwrap();
+        rows[0][0].as_integer().unwrap()
+    }
+
+    /// All that the registry stores of repeatable changes.
+    pub fn stored_repeats(&self) -> String {
+        use tidegate_durable::ports::Sql;
+        let rows = self.fleet.store.exec("SELECT * FROM once", &[]).unwrap();
+        format!("{rows:?}")
     }
 
     fn ask(&mut self, to: &ObjectName, message: &str) -> CallOutcome {
@@ -341,6 +381,19 @@ impl World {
         let lost = CallOutcome::Failed("timed out".to_owned());
         self.script = Box::new(move |to, _| (to.kind() == kind).then(|| lost.clone()));
     }
+}
+
+fn gateway(seed: u64) -> Gateway {
+    let installation = Installation::derive(INSTALLATION.as_bytes()).unwrap();
+    let keyring = Keyring::new(installation.wrapping_key().clone(), None);
+    let config = Config {
+        installation,
+        keyring,
+        admin_key: Some(Secret::from(ADMIN_KEY)),
+        gate: Default::default(),
+        manners: Default::default(),
+    };
+    Gateway::new(config, Box::new(Seeded::new(seed)))
 }
 
 fn answered(turn: Turn) -> CallOutcome {
