@@ -324,7 +324,7 @@ fn at_last(cx: &mut Cx<'_>, step: Step, then: Then<Response>) -> Step {
             }),
         },
         // No administrator's change ends so.
-        step @ (Step::Infer(_) | Step::Asset(_)) => step,
+        step @ (Step::Infer(_) | Step::Asset(_) | Step::Upload { .. }) => step,
     }
 }
 
