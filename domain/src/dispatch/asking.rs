@@ -239,7 +239,7 @@ impl Dispatch {
         });
     }
 
-    fn least_busy_refused(&self) -> Option<Slot> {
+    pub(super) fn least_busy_refused(&self) -> Option<Slot> {
         let busy = |(slot, standing): (Slot, &Standing)| match standing {
             Standing::Refused(Refusal::Busy { score }) => Some((*score, slot)),
             _ => None,

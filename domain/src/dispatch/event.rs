@@ -149,6 +149,11 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// The server lacks what was asked for, which another one of the model may have.
+    Unserved {
+        /// Which attempt.
+        attempt: AttemptNo,
+    },
     /// The client went away.
     ClientLeft,
 }

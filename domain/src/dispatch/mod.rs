@@ -14,6 +14,7 @@ mod hedging;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod unserved;
 
 pub use event::{
     AttemptNo, BreakReason, Candidate, Effect, Event, Failure, Limits, Manner, Purpose, Refusal,
@@ -201,6 +202,7 @@ impl Dispatch {
                 }
             }
             Event::Ended { attempt, outcome } => self.on_ended(now, attempt, outcome, &mut effects),
+            Event::Unserved { attempt } => self.on_unserved(now, attempt, &mut effects),
             Event::ClientLeft => self.on_client_left(now, &mut effects),
         }
         effects

@@ -9,6 +9,7 @@ use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::key::KeyCommand;
 use tidegate_wire_openai::{End, ErrorCode};
 
+use super::attempt::is_unserved;
 use super::effects::{ms, tell};
 use super::{Call, Inference, KeyGate, rate_headers};
 use crate::account::{self, Ended};
@@ -139,6 +140,13 @@ impl Inference {
         };
         let error = ApiError::from_failure(failure, &self.peek.model, &reasons);
         match said {
+            // A server lacks the route, and no other could be asked.
+            Some(said @ (status, _)) if is_unserved(&said) => match failure {
+                Failure::NoServer { .. } => {
+                    self.respond_with(cx, Response::error(status, said.1));
+                }
+                _ => self.respond_error(cx, error),
+            },
             Some((status, envelope)) if matches!(failure, Failure::Upstream { .. }) => {
                 let told = Response::error(status, envelope);
                 let headers = error.into_response().headers;

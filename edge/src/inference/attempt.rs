@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use tidegate_domain::dispatch::{AttemptNo, Event};
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::Span;
 use tidegate_wire_openai::answer::{
@@ -320,6 +321,15 @@ impl Attempt {
         }
     }
 
+    /// How its end is told to the dispatch: a server that lacks the route is no answer yet, where another
+    /// may have it.
+    pub fn ended(&self, attempt: AttemptNo, outcome: Outcome) -> Event {
+        if self.error.as_ref().is_some_and(is_unserved) {
+            return Event::Unserved { attempt };
+        }
+        Event::Ended { attempt, outcome }
+    }
+
     /// Tokens read and written. What the server did not report is counted by what was sent: a chunk is a
     /// token, as near as one gets.
     pub fn tokens(&self, prompt_estimate: u64) -> (u64, u64) {
@@ -417,6 +427,11 @@ impl Attempt {
         self.error = Some((status, envelope));
         outcome
     }
+}
+
+/// Whether an error says that the server lacks the route.
+pub fn is_unserved((_, envelope): &(u16, ErrorEnvelope)) -> bool {
+    envelope.code.as_deref() == Some(ErrorCode::EndpointNotSupported.as_str())
 }
 
 /// The other way round than `kind_for_status`.

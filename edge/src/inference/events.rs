@@ -236,13 +236,8 @@ impl Inference {
         } else {
             attempt.whole(body)
         };
-        self.hear(
-            cx,
-            Event::Ended {
-                attempt: number,
-                outcome,
-            },
-        );
+        let event = attempt.ended(number, outcome);
+        self.hear(cx, event);
     }
 
     /// The end of a stream, or of a connection.
@@ -311,13 +306,11 @@ impl Inference {
         if self.committed.is_none() && outcome != Outcome::Success {
             self.keep_error(number, matches!(outcome, Outcome::ClientError(_)));
         }
-        self.hear(
-            cx,
-            Event::Ended {
-                attempt: number,
-                outcome,
-            },
-        );
+        let Some(attempt) = self.attempts.get(number) else {
+            return;
+        };
+        let event = attempt.ended(number, outcome);
+        self.hear(cx, event);
     }
 
     /// An error that came as an event of the stream, before anything was sent, is answered as JSON.

@@ -1,6 +1,7 @@
 //! The routes beside chat: where they go, how their errors are told, and servers that lack them.
 
 use serde_json::{Value, json};
+use tidegate_durable::bindings::instance::DeniedWire;
 use tidegate_edge::effect::BodyEnd;
 use tidegate_edge::request::Head;
 
@@ -266,10 +267,39 @@ fn images_are_never_raced() {
     let first = rig.talk(id).asks[0].to.tail().unwrap().to_owned();
     let other = if first == "a" { "b" } else { "a" };
     rig.grant_with(id, &first, 0, 0, 0);
-    rig.deny(
-        id,
-        other,
-        tidegate_durable::bindings::instance::DeniedWire::Busy { score: 900 },
-    );
+    rig.deny(id, other, DeniedWire::Busy { score: 900 });
     assert!(!rig.is_raced(id));
+}
+
+#[test]
+fn another_server_of_the_model_may_have_the_route() {
+    let mut rig = Rig::new(&["a", "b"]);
+    let asked = json!({"model": "m", "query": "q", "documents": ["d"]});
+    let (id, _) = rig.request("/v1/rerank", &asked);
+    let first = rig.talk(id).asks[0].to.tail().unwrap().to_owned();
+    let other = if first == "a" { "b" } else { "a" };
+    rig.grant_with(id, &first, 0, 0, 0);
+    rig.deny(id, other, DeniedWire::Busy { score: 900 });
+    let lines = rig.answer(id, 0, 404, br#"{"detail":"Not Found"}"#);
+    let queued = format!("ask {other}: retry normal");
+    assert!(
+        lines.iter().any(|line| line.starts_with(&queued)),
+        "{lines:?}"
+    );
+    rig.grant(id, other);
+    rig.answer(id, 1, 200, br#"{"results":[]}"#);
+    assert_eq!(rig.talk(id).text(), r#"{"results":[]}"#);
+
+    let (id, _) = rig.request("/v1/rerank", &asked);
+    let first = rig.talk(id).asks[0].to.tail().unwrap().to_owned();
+    let other = if first == "a" { "b" } else { "a" };
+    rig.grant_with(id, &first, 0, 0, 0);
+    rig.deny(id, other, DeniedWire::Busy { score: 900 });
+    rig.answer(id, 0, 404, br#"{"detail":"Not Found"}"#);
+    let draining = rig.deny(id, other, DeniedWire::Draining);
+    assert_eq!(
+        draining[0], "respond 404",
+        "nobody is left who could have it"
+    );
+    assert_eq!(rig.talk(id).error().1, "endpoint_not_supported");
 }

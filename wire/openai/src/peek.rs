@@ -233,11 +233,11 @@ pub fn peek(body: &[u8], limits: &PeekLimits) -> Result<Peek, BadRequest> {
         .iter()
         .map(|(_, raw)| u64::try_from(raw.len()).unwrap_or(u64::MAX))
         .fold(0, u64::saturating_add);
+    // Not every engine has it as a flag; what is none says nothing here.
     let store = slots
         .store
         .given("store")?
-        .map(|raw| boolean(raw, "store"))
-        .transpose()?;
+        .and_then(|raw| boolean(raw, "store").ok());
     let previous = slots.previous_response_id.given("previous_response_id")?;
     let previous_response_id = previous
         .map(|raw| string(raw, "previous_response_id"))

@@ -1,6 +1,7 @@
 //! Story tests of a dispatch: the exact effects of each event, and that nothing is left to do.
 
 mod allowance;
+mod unserved;
 
 use super::*;
 
