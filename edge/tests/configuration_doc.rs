@@ -1,4 +1,13 @@
 //! `docs/configuration.md` says of each number of the reliability policy what the fleet enforces.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 use serde_json::{Map, Value, json};
 use tidegate_domain::time::Timestamp;

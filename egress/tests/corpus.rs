@@ -1,4 +1,13 @@
 //! The committed corpus of the fuzz target `url_gate`, run as an ordinary test.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 #![allow(missing_docs)]
 
 use std::{fs, path::Path};

@@ -4,7 +4,15 @@
 //! In scope: requests a second, latency, time to first token, gaps between tokens, errors by kind.
 //! Out of scope: open-loop arrival rates. Everything runs on one thread, so that on a small machine
 //! the generator takes at most one core from what it measures.
-
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a native program that ends when its premises do not hold"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "a native program that measures, so it reads the clock"

@@ -1,6 +1,15 @@
 //! The admin routes, driven through the gateway as a host would: requests in, effects out, results back.
 //! The registry and the journal are the real objects on SQLite; a server's own object and the servers
 //! themselves follow a script.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 #[path = "../contract/document.rs"]
 mod document;

@@ -1,5 +1,14 @@
 //! The OpenAPI document and the code say the same: operations, who may call them, files. The
 //! other tests hold every answer to it, those of the admin routes their fields as well.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod document;
 mod files;

@@ -1,5 +1,14 @@
 //! Inference, driven through the gateway as a host would: requests in, effects out, results back. The
 //! tests state whole sequences of effects; whatever is not listed did not happen.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 #[path = "../contract/document.rs"]
 mod document;

@@ -6,6 +6,15 @@
 //!
 //! In scope: safety after every step and liveness after the faults, judged from outside. Out of scope:
 //! HTTP itself and the Worker's own host, which `tests/e2e` runs for real.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod calls;
 mod calm;

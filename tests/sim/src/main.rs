@@ -3,6 +3,15 @@
 //! Kept regressions go first, then N seeds from S on. The first property that fails ends the batch with the
 //! seed, the last events and the one command that shows it again. A batch also fails when it never met
 //! one of the situations that it is there for.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "a native program that tells how long it took"

@@ -1,5 +1,14 @@
 //! Measures what the stream reader costs per chunk, with the chunks as the engines cut them (one frame
 //! each) and cut in the middle. Run with `cargo run --release -p tidegate-wire-openai --example stream_cost`.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a native program that ends when its premises do not hold"
+)]
 #![allow(clippy::disallowed_methods, reason = "a native program that measures")]
 
 use std::hint::black_box;
