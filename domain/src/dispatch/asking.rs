@@ -3,7 +3,7 @@
 use super::{
     ASKS_PER_PASS, Dispatch, Effect, Failure, Key, Manner, PANIC_ASKS, Phase, Purpose, Refusal,
 };
-use super::{Slot, Standing, TWIN_PATIENCE};
+use super::{SAME_SERVER_RETRIES, Slot, Standing, TWIN_PATIENCE};
 use crate::outcome::FailureKind;
 use crate::time::{Span, Timestamp};
 
@@ -267,8 +267,8 @@ impl Dispatch {
             .any(|standing| matches!(standing, Standing::Refused(Refusal::Full)))
     }
 
-    /// After a failed attempt: another candidate, else the same server once more if the connection
-    /// broke before anything came (a server may close a pooled connection at any moment).
+    /// After a failed attempt: another candidate, else the same server again if the connection broke
+    /// before anything came (a server may close a pooled connection at any moment).
     pub(super) fn try_elsewhere(
         &mut self,
         now: Timestamp,
@@ -289,8 +289,11 @@ impl Dispatch {
         }
         self.asks_in_pass = 0;
         let exhausted = self.next_fresh().is_none() && self.least_busy_refused().is_none();
-        if exhausted && failure == Some(FailureKind::Transport) && !self.same_server_retry_used {
-            self.same_server_retry_used = true;
+        if exhausted
+            && failure == Some(FailureKind::Transport)
+            && self.same_server_retries < SAME_SERVER_RETRIES
+        {
+            self.same_server_retries += 1;
             if let Some(slot) = self.attempts.last().map(|attempt| attempt.slot) {
                 self.ask(slot, Purpose::Retry, Manner::Queue, effects);
                 return;

@@ -280,28 +280,27 @@ fn at_most_two_retries_then_the_last_failure_is_the_answer() {
 }
 
 #[test]
-fn a_broken_connection_of_the_only_server_is_tried_once_more_there() {
-    let (mut d, _) = start(1, false);
+fn a_broken_connection_of_the_only_server_is_tried_twice_more_there() {
+    let limits = Limits {
+        max_retries: 10,
+        ..limits()
+    };
+    let mut d = Dispatch::new(T0, equals(1), limits, false, false);
+    d.handle(T0, Event::Started);
+    let broken = |attempt| Event::Ended {
+        attempt,
+        outcome: failure(FailureKind::Transport),
+    };
     d.handle(at(1), granted(0));
-    let effects = d.handle(
-        at(2),
-        Event::Ended {
-            attempt: 0,
-            outcome: failure(FailureKind::Transport),
-        },
-    );
-    assert_eq!(effects.last(), Some(&ask(0, Purpose::Retry, Manner::Queue)));
-    d.handle(at(3), granted(0));
-    let effects = d.handle(
-        at(4),
-        Event::Ended {
-            attempt: 1,
-            outcome: failure(FailureKind::Transport),
-        },
-    );
+    for attempt in 0..2 {
+        let effects = d.handle(at(2), broken(attempt));
+        assert_eq!(effects.last(), Some(&ask(0, Purpose::Retry, Manner::Queue)));
+        d.handle(at(3), granted(0));
+    }
+    let effects = d.handle(at(4), broken(2));
     let failed = Effect::Fail(Failure::Upstream {
         last: FailureKind::Transport,
-        attempts: 2,
+        attempts: 3,
     });
     assert!(effects.contains(&failed), "{effects:?}");
     nothing_more(&mut d);
