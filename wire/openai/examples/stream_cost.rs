@@ -19,17 +19,26 @@ use tidegate_wire_openai::{PeekLimits, Step, StreamOptions, StreamReader, peek};
 const ROUNDS: u32 = 20_000;
 
 fn main() {
-    for (name, stream) in [
+    for (name, answer) in [
         (
             "llama.cpp",
-            include_str!("../tests/recordings/llama-cpp-chat-usage.sse"),
+            include_str!("../tests/recordings/llama-cpp/chat-stream-usage.http"),
         ),
-        ("vLLM", include_str!("../tests/recordings/vllm-chat.sse")),
+        (
+            "vLLM",
+            include_str!("../tests/recordings/vllm/chat-stream-usage.http"),
+        ),
         (
             "transformers",
-            include_str!("../tests/recordings/transformers-chat.sse"),
+            include_str!("../tests/recordings/transformers/chat-stream-usage.http"),
         ),
     ] {
+        // The frames alone, without the answer's head and the lengths of its chunks.
+        let stream: String = answer
+            .lines()
+            .filter(|line| line.starts_with("data: "))
+            .map(|line| format!("{line}\n\n"))
+            .collect();
         let frames: Vec<&[u8]> = stream.split_inclusive("\n\n").map(str::as_bytes).collect();
         let halves: Vec<&[u8]> = frames
             .iter()

@@ -5,7 +5,10 @@
 //! Out of scope: headers, retries, and whether the text makes sense.
 
 mod chunks;
+mod last_event;
 mod media;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +31,7 @@ pub enum Answer {
         /// The tokens reported, if any were.
         usage: Option<Usage>,
         /// The body to send in place of the server's, when bytes of it had to be mended (a byte order
-        /// mark, broken UTF-8 inside the text).
+        /// mark, broken UTF-8 inside the text, a stream where none was asked for).
         mended: Option<Vec<u8>>,
     },
     /// An error, now in OpenAI's envelope.
@@ -65,6 +68,7 @@ pub fn read_answer(
     }
     let text = String::from_utf8_lossy(body);
     let sound = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let sound = last_event::whole_response(endpoint, sound).unwrap_or(sound);
     let mended = (sound.as_bytes() != body).then(|| sound.as_bytes().to_vec());
     match read_shape(endpoint, sound) {
         Shape::Sound { usage } => Answer::Pass { usage, mended },

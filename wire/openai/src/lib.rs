@@ -32,6 +32,8 @@ pub mod usage;
 mod affinity;
 mod members;
 mod nesting;
+#[cfg(test)]
+mod recordings;
 
 pub mod response_shape;
 

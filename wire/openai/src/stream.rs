@@ -330,6 +330,7 @@ impl StreamReader {
         match judged {
             Judged::Pass => Verdict::Pass,
             Judged::Replaced(payload) => Verdict::Rendered(frame_of(name, &payload)),
+            Judged::Named(name, payload) => Verdict::Rendered(frame_of(Some(&name), &payload)),
             Judged::LastWord if !self.protocol.last_word().is_empty() => {
                 Verdict::Rendered(self.protocol.last_word().to_vec())
             }

@@ -90,7 +90,7 @@ fn told_by_object(object: &Map<String, Value>) -> Told {
     Told {
         message: text("message").or_else(|| object.get("detail").and_then(detail)),
         kind: text("type"),
-        param: text("param"),
+        param: text("param").as_deref().and_then(field),
         // An integer in the place of the code is the HTTP status over again.
         code: code.and_then(Value::as_str).map(str::to_owned),
         status: code
@@ -98,6 +98,13 @@ fn told_by_object(object: &Map<String, Value>) -> Told {
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| (400..600).contains(code)),
     }
+}
+
+/// vLLM names a field by its place, `body.messages`; `body` is no field, nor is the offset of bad JSON.
+fn field(param: &str) -> Option<String> {
+    let name = param.strip_prefix("body.").unwrap_or(param);
+    let is_one = name != "body" && !name.bytes().all(|byte| byte.is_ascii_digit());
+    is_one.then(|| name.to_owned())
 }
 
 /// FastAPI's `detail`: a text, or a list of what was wrong where.

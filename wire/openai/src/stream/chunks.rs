@@ -31,6 +31,10 @@ impl Chunks {
     }
 
     fn judge_chunk(&mut self, payload: &str) -> Judged {
+        // llama.cpp's first word on several prompts at once. It says nothing, and clients choke on it.
+        if payload == "null" {
+            return Judged::Drop;
+        }
         let Ok(view) = EventView::read(payload) else {
             return Judged::unfit(Outcome::InvalidEvent);
         };

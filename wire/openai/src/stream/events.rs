@@ -85,6 +85,10 @@ impl Events {
             }
             _ => Judged::Pass,
         };
+        let judged = match view.kind.as_deref() {
+            Some(kind) if name.is_none() => named(kind, payload, judged),
+            _ => judged,
+        };
         let ending = match meaning {
             Meaning::Content => {
                 self.with_content = self.with_content.saturating_add(1);
@@ -240,4 +244,16 @@ fn failed(view: &TypedView<'_>) -> (Outcome, Option<ErrorEnvelope>) {
         Outcome::UpstreamError { client_fault },
         Some(error.envelope),
     )
+}
+
+/// transformers serve leaves the names of its events out, by which some clients tell them apart.
+fn named(kind: &str, payload: &str, judged: Judged) -> Judged {
+    if kind.is_empty() || kind.contains(['\n', '\r']) {
+        return judged;
+    }
+    match judged {
+        Judged::Pass => Judged::Named(kind.to_owned(), payload.replace('\n', " ")),
+        Judged::Replaced(mended) => Judged::Named(kind.to_owned(), mended.replace('\n', " ")),
+        other => other,
+    }
 }

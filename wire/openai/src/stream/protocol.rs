@@ -19,6 +19,8 @@ pub(super) enum Judged {
     Pass,
     /// This goes on in its place.
     Replaced(String),
+    /// This goes on, under the name (first) that the server left out.
+    Named(String, String),
     /// The client does not see it.
     Drop,
     /// The dialect's last word goes on in its place.

@@ -4,6 +4,7 @@ mod events;
 mod misbehaviour;
 mod recordings;
 mod splits;
+mod typed_recordings;
 
 use super::{End, Outcome, Step, StreamOptions, StreamReader};
 
@@ -28,7 +29,14 @@ fn play_chunks<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     how: End,
 ) -> Played {
-    let mut reader = StreamReader::new(options);
+    play_reader(StreamReader::new(options), chunks, how)
+}
+
+fn play_reader<'a>(
+    mut reader: StreamReader,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    how: End,
+) -> Played {
     let mut sent = Vec::new();
     for chunk in chunks {
         match reader.push(chunk) {

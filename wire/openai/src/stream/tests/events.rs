@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{End, Outcome, Played, Step, StreamOptions, StreamReader};
+use super::{End, Outcome, Played, Step, StreamOptions, StreamReader, play_reader};
 use crate::endpoint::StreamDialect;
 use crate::response_shape::ResponseShape;
 
@@ -41,32 +41,8 @@ fn shape() -> Rc<ResponseShape> {
     ))
 }
 
-fn play_all<'a>(
-    mut reader: StreamReader,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    how: End,
-) -> Played {
-    let mut sent = Vec::new();
-    for chunk in chunks {
-        match reader.push(chunk) {
-            Step::Untouched => sent.extend_from_slice(chunk),
-            Step::Replace(bytes) => sent.extend_from_slice(&bytes),
-            Step::Hold => {}
-        }
-    }
-    sent.extend_from_slice(&reader.end(how));
-    assert!(reader.is_over());
-    assert_eq!(reader.push(b"data: {}\n\n"), Step::Hold);
-    Played {
-        text: String::from_utf8(sent).unwrap(),
-        outcome: reader.outcome(),
-        usage: reader.usage(),
-        content: reader.chunks_with_content(),
-    }
-}
-
 fn play(dialect: StreamDialect, stream: &str, how: End) -> Played {
-    play_all(
+    play_reader(
         StreamReader::new(options(dialect)),
         [stream.as_bytes()],
         how,
@@ -75,7 +51,7 @@ fn play(dialect: StreamDialect, stream: &str, how: End) -> Played {
 
 fn shaped(stream: &str) -> Played {
     let reader = StreamReader::with_shape(options(StreamDialect::Responses), shape());
-    play_all(reader, [stream.as_bytes()], End::Eof)
+    play_reader(reader, [stream.as_bytes()], End::Eof)
 }
 
 fn events(text: &str) -> Vec<Value> {
@@ -243,12 +219,12 @@ fn every_split_point_gives_identical_events() {
         };
         for stream in [stream.to_owned(), stream.replace('\n', "\r\n")] {
             let bytes = stream.as_bytes();
-            let whole = play_all(reader(), [bytes], End::Eof);
+            let whole = play_reader(reader(), [bytes], End::Eof);
             assert_eq!(whole.outcome, Some(Outcome::Complete));
             for at in 0..=bytes.len() {
                 let (head, tail) = bytes.split_at(at);
                 assert_eq!(
-                    play_all(reader(), [head, tail], End::Eof),
+                    play_reader(reader(), [head, tail], End::Eof),
                     whole,
                     "cut at {at}"
                 );

@@ -206,7 +206,6 @@ fn bad_json_is_an_error() {
         "{'a':1}",
         "[1]",
         "\"[DONE]\"",
-        "null",
         "{\"a\":NaN}",
     ] {
         let stream = says("a") + "data: " + bad + "\n\n" + &says("b");
@@ -218,6 +217,14 @@ fn bad_json_is_an_error() {
             Outcome::InvalidEvent,
         );
     }
+}
+
+#[test]
+fn an_event_that_is_null_says_nothing() {
+    let stream = says("a") + &stops() + DONE;
+    let played = play("data: null\n\n".to_owned() + &stream, End::Eof);
+    assert_eq!(played.text, stream);
+    assert_eq!(played.outcome, Some(Outcome::Complete));
 }
 
 #[test]
