@@ -2,7 +2,7 @@
 //
 //   node tests/e2e/run.mjs                     everything
 //   node tests/e2e/run.mjs --only streams,sdk  suites whose name begins so
-//   node tests/e2e/run.mjs --full              the long forms too (2,000 requests instead of 200)
+//   node tests/e2e/run.mjs --full              the long forms too (2,000 requests instead of 500)
 //   node tests/e2e/run.mjs --fast              a build for trying things out; --built: the one that is there
 //   node tests/e2e/run.mjs --write             keeps the scorecard in docs/scorecard.md
 //
@@ -26,6 +26,9 @@ import { scorecard } from "./scorecard.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ALONE = ["overhead", "scorecard"];
+/** The official client for Python is tested in its newest release; the others share an environment. */
+const REQUIREMENTS = { sdk: "requirements.txt" };
+const CLIENTS = "clients.txt";
 /** More would measure the machine's patience: two cores run the gateway, the upstreams and the tests. */
 const SIDE_BY_SIDE = 3;
 
@@ -60,14 +63,17 @@ async function nodeTests(name, files, env, concurrency, folder) {
   return failures.length === 0 && passed < files.length ? [`${name}: only ${passed} tests ran`] : failures;
 }
 
+async function pythonTests({ name, file }, env, interpreter) {
+  const own = REQUIREMENTS[name] === undefined ? await python(join(HERE, CLIENTS)) : interpreter;
+  say(`${name}: Python`);
+  return runner(name, own, ["-m", "unittest", "--verbose", file], env);
+}
+
 async function perform(chosen, env, interpreter, folder) {
   const alone = chosen.filter(({ name }) => ALONE.includes(name));
   const together = chosen.filter((suite) => !alone.includes(suite) && !suite.python);
   const failures = [];
-  for (const { name, file } of chosen.filter((suite) => suite.python)) {
-    say(`${name}: Python`);
-    failures.push(...(await runner(name, interpreter, ["-m", "unittest", "--verbose", file], env)));
-  }
+  for (const suite of chosen.filter((suite) => suite.python)) failures.push(...(await pythonTests(suite, env, interpreter)));
   if (together.length > 0) say(`Node, side by side: ${together.map(({ name }) => name).join(", ")}`);
   failures.push(...(await nodeTests("node", together, env, SIDE_BY_SIDE, folder)));
   for (const suite of alone) {
@@ -101,6 +107,7 @@ await program(async () => {
     TIDEGATE_E2E_KEPT: folder,
     TIDEGATE_FIGURES: figures,
     TIDEGATE_E2E_FULL: args.includes("--full") ? "1" : "0",
+    TIDEGATE_PYTHON: interpreter,
     PYTHONDONTWRITEBYTECODE: "1",
   };
   const failures = await perform(chosen, env, interpreter, folder);

@@ -20,6 +20,7 @@ const LINES = {
   13: { what: "breaker: 20 × 4xx · 429 · 5 × 500", target: "admits · pauses · ejects at the 5th", peers: "sglang ejects for 429 (55 s out)" },
   14: { what: "why a server is out, since when, until when", target: "can be asked", peers: "LiteLLM has no API for it (#25504)" },
   15: { what: "registry down: requests answered meanwhile", target: "all", peers: "LiteLLM 401 to valid keys, never recovers (#38121)" },
+  16: { what: "llama-server, which closes connections it promised to keep: requests answered, nothing worked out twice", target: "all", peers: "–" },
 };
 
 function measured(file) {

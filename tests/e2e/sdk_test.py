@@ -3,13 +3,10 @@
 import json
 import os
 import unittest
-import urllib.request
-import uuid
 
 import openai
+from harness.organisation import BASE_URL, E2E, MODEL, Organisation
 
-E2E = json.loads(os.environ["TIDEGATE_E2E"])
-MODEL = E2E["model"]["model"]
 WEATHER = {
     "type": "function",
     "function": {
@@ -20,36 +17,15 @@ WEATHER = {
 }
 
 
-class Organisation:
-    """An organisation of its own, with the real model server registered in it."""
-
-    def __init__(self):
-        self.name = f"py-{uuid.uuid4().hex[:16]}"
-        self.server = self.admin("POST", "register", {"model_name": MODEL, "endpoint_url": E2E["model"]["url"], "max_concurrency": 4})["registration_id"]
-        self.key = self.mint()
-
-    def admin(self, method, path, body=None):
-        headers = {"x-api-key": E2E["admin_key"], "x-tidegate-org": self.name, "content-type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{E2E['url']}/admin/{path}", data=data, headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            return json.load(reply)
-
-    def mint(self, **fields):
-        return self.admin("POST", "keys", {"name": "python", **fields})["key"]
-
-    def client(self, key=None, **options):
-        return openai.OpenAI(base_url=f"{E2E['url']}/v1", api_key=key or self.key, max_retries=0, **options)
-
-    def close(self):
-        self.admin("DELETE", f"register/{self.server}")
+def connected(org, key=None, **options):
+    return openai.OpenAI(base_url=BASE_URL, api_key=key or org.key, max_retries=0, **options)
 
 
 class SdkCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.org = Organisation()
-        cls.client = cls.org.client()
+        cls.client = connected(cls.org)
         cls.direct = openai.OpenAI(base_url=f"{E2E['model']['url']}/v1", api_key="none", max_retries=0)
 
     @classmethod
@@ -139,7 +115,7 @@ class Errors(SdkCase):
             self.assertEqual(getattr(caught.exception, name), value, str(caught.exception))
 
     def test_a_wrong_key(self):
-        with self.org.client("tg_wrong") as client:
+        with connected(self.org, "tg_wrong") as client:
             self.failure(openai.AuthenticationError, lambda: self.ask("ping", client=client), status_code=401, code="invalid_api_key")
 
     def test_an_unknown_model(self):
@@ -152,11 +128,11 @@ class Errors(SdkCase):
         self.failure(openai.BadRequestError, call, status_code=400, param="stream")
 
     def test_a_missing_scope(self):
-        with self.org.client(self.org.mint(scopes=["read"])) as client:
+        with connected(self.org, self.org.mint(scopes=["read"])) as client:
             self.failure(openai.PermissionDeniedError, lambda: self.ask("ping", client=client), status_code=403, code="insufficient_permissions")
 
     def test_a_limit(self):
-        with self.org.client(self.org.mint(requests_per_minute=1)) as client:
+        with connected(self.org, self.org.mint(requests_per_minute=1)) as client:
             self.ask("ping", client=client)
             self.failure(openai.RateLimitError, lambda: self.ask("ping", client=client), status_code=429, code="rate_limit_exceeded")
 
@@ -164,11 +140,11 @@ class Errors(SdkCase):
         org = Organisation()
         self.addCleanup(org.close)
         org.admin("POST", f"servers/{org.server}/drain")
-        with org.client() as client:
+        with connected(org) as client:
             self.failure(openai.InternalServerError, lambda: self.ask("ping", client=client), status_code=503, code="no_healthy_server")
 
     def test_a_client_that_has_no_patience(self):
-        with self.org.client(timeout=0.001) as client:
+        with connected(self.org, timeout=0.001) as client:
             self.failure(openai.APITimeoutError, lambda: self.ask("Tell me a long story.", client=client))
 
 
