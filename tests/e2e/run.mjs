@@ -26,9 +26,8 @@ import { scorecard } from "./scorecard.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const ALONE = ["overhead", "scorecard"];
-/** The official client for Python is tested in its newest release; the others share an environment. */
-const REQUIREMENTS = { sdk: "requirements.txt" };
-const CLIENTS = "clients.txt";
+/** Suites about clients that go without the official client's newest release: an environment of their own. */
+const CLIENTS = ["langchain", "litellm", "pydantic_ai"];
 /** More would measure the machine's patience: two cores run the gateway, the upstreams and the tests. */
 const SIDE_BY_SIDE = 3;
 
@@ -64,7 +63,7 @@ async function nodeTests(name, files, env, concurrency, folder) {
 }
 
 async function pythonTests({ name, file }, env, interpreter) {
-  const own = REQUIREMENTS[name] === undefined ? await python(join(HERE, CLIENTS)) : interpreter;
+  const own = CLIENTS.includes(name) ? await python(join(HERE, "clients.txt")) : interpreter;
   say(`${name}: Python`);
   return runner(name, own, ["-m", "unittest", "--verbose", file], env);
 }
