@@ -21,7 +21,7 @@ use tidegate_domain::waiting::{Ask, Effect, Event, Said, Waiters};
 
 use crate::bindings::ObjectName;
 use crate::bindings::instance::{Done, InstanceCommand};
-use crate::bindings::model::{ModelCommand, WaitAnswer};
+use crate::bindings::model::{ModelCommand, ModelView, WaitAnswer};
 use crate::driver::{Cx, Object, TurnError, encode, ticket};
 use crate::ports::StoreError;
 use crate::turn::{self, EffectId, Outcome, Reply, Ticket};
@@ -80,6 +80,10 @@ impl Object for Model {
                         grants,
                     },
                 )?;
+            }
+            ModelCommand::Describe => {
+                let waiting = u32::try_from(self.polls.len()).unwrap_or(u32::MAX);
+                return Ok(Reply::Now(encode("model view", &ModelView { waiting })?));
             }
         }
         Ok(Reply::Now(encode("done", &Done {})?))

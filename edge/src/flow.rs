@@ -42,7 +42,6 @@ pub enum Step {
         /// Goes on.
         then: Then<CallOutcome>,
     },
-    #[allow(dead_code, reason = "the request log is what asks so")]
     /// The answers of several objects, asked at once: one for each question, in their order.
     Gather {
         /// What to ask whom.
@@ -79,7 +78,6 @@ pub struct Question {
     pub timeout_ms: u64,
 }
 
-#[allow(dead_code, reason = "the request log is what asks so")]
 impl Question {
     /// A message for an object.
     pub fn new(to: ObjectName, message: &impl serde::Serialize, timeout_ms: u64) -> Self {
@@ -139,7 +137,6 @@ impl Step {
         }
     }
 
-    #[allow(dead_code, reason = "the request log is what asks so")]
     /// Asks several objects at once, with answers read as `T`.
     pub fn gather<T>(
         questions: Vec<Question>,

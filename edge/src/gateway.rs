@@ -24,6 +24,7 @@ use crate::api_error::ApiError;
 pub use crate::cors::{Origins, OriginsRefused};
 use crate::effect::{CallId, CallOutcome, Effect, ProbeOutcome};
 use crate::flow::{BodyTooLarge, Step};
+use crate::health::Readiness;
 use crate::inference::Inference;
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
@@ -61,6 +62,7 @@ impl Gateway {
             outbox: Outbox::default(),
             log: RequestLog::new(id_prefix.clone()),
             room: Room::default(),
+            readiness: Readiness::default(),
             turns: BTreeMap::new(),
             id_prefix,
             next_id: 0,

@@ -9,7 +9,7 @@
 
 use tidegate_wire_openai::Endpoint;
 
-use crate::admin::{audit, keys, policies, registration, routes as aliases, servers, stats};
+use crate::admin::{audit, keys, logs, policies, registration, routes as aliases, servers, stats};
 use crate::api_error::ApiError;
 use crate::assets;
 use crate::auth::{self, Admin, Caller, Scope};
@@ -18,8 +18,8 @@ use crate::gateway::Cx;
 use crate::idempotency;
 use crate::inference::Inference;
 use crate::inference::stored::{self, Errand};
-use crate::models;
 use crate::request::percent_decode;
+use crate::{health, metrics, models};
 
 /// One operation: a method on a path.
 pub struct Route {
@@ -118,6 +118,11 @@ pub static ROUTES: &[Route] = &[
 
     get("/admin/stats", "getStats", ByAdmin(|_, admin, _| stats::show(admin))),
     get("/admin/audit", "listAudit", ByAdmin(|cx, admin, _| audit::page(cx, admin))),
+    get("/admin/logs", "listLogs", ByAdmin(|cx, admin, _| logs::page(cx, admin))),
+
+    get("/metrics", "getMetrics", ByAdmin(|cx, admin, _| metrics::show(cx, admin))),
+    get("/healthz", "getHealth", Public(|_, _| health::is_alive())),
+    get("/readyz", "getReadiness", Public(|cx, _| health::is_ready(cx))),
 ];
 
 const fn get(path: &'static str, operation: &'static str, handler: Handler) -> Route {

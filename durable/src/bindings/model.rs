@@ -39,6 +39,15 @@ pub enum ModelCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grants: Option<u64>,
     },
+    /// How many wait. Answer: [`ModelView`].
+    Describe,
+}
+
+/// The answer to [`ModelCommand::Describe`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Requests that wait for a slot of any server.
+    pub waiting: u32,
 }
 
 /// The answer to [`ModelCommand::Wait`].

@@ -1,4 +1,5 @@
-//! `GET /admin/audit?day=&limit=&before=`: what happened on one UTC day, newest first.
+//! `GET /admin/audit?day=&limit=&before=&format=`: what happened on one UTC day, newest first, as JSON or
+//! CSV.
 //!
 //! Invariant: only days that a journal can hold address an object. An organisation has one journal a day
 //! and each keeps 90 days.
@@ -7,6 +8,7 @@ use serde_json::json;
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::journal::{AuditEntry, AuditPage, JournalCommand, day_of};
 
+use super::csv;
 use super::fields::bad_value;
 use super::rfc3339::{moment, read_day};
 use super::servers::query_number;
@@ -40,6 +42,7 @@ fn read(cx: &mut Cx<'_>, admin: &Admin) -> Result<Step, ApiError> {
         let must = format!("must be one of the last {KEPT_DAYS} days, today included");
         return Err(bad_value("day", &must));
     }
+    let as_csv = csv::is_wanted(cx);
     let day = day_of(day_ms);
     let journal = ObjectName::journal(admin.org.as_str(), &day);
     let command = JournalCommand::Query { limit, before };
@@ -47,6 +50,7 @@ fn read(cx: &mut Cx<'_>, admin: &Admin) -> Result<Step, ApiError> {
         journal,
         &command,
         move |_, page: Result<AuditPage, Unanswered>| match page {
+            Ok(page) if as_csv => Step::Respond(table(&page)),
             Ok(page) => Step::Respond(Response::json(
                 200,
                 &json!({
@@ -60,6 +64,19 @@ fn read(cx: &mut Cx<'_>, admin: &Admin) -> Result<Step, ApiError> {
             Err(unanswered) => ApiError::from(unanswered).into(),
         },
     ))
+}
+
+fn table(page: &AuditPage) -> Response {
+    let columns = ["happened_at", "actor", "action", "subject", "reason"];
+    let rows = page.entries.iter().cloned().map(|entry| {
+        let at = moment(entry.at_ms);
+        [at, entry.actor, entry.action, entry.subject, entry.reason]
+    });
+    let answer = csv::answer(columns, rows);
+    match page.next_before {
+        Some(before) => answer.with_header("x-next-before", before.to_string()),
+        None => answer,
+    }
 }
 
 fn entry(entry: &AuditEntry) -> serde_json::Value {

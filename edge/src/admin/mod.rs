@@ -17,14 +17,19 @@ pub mod policies;
 pub mod routes;
 
 pub mod audit;
+pub mod logs;
 pub mod stats;
 
 mod ask;
+mod csv;
 mod fields;
+mod log_search;
 mod price;
 mod probe;
 mod rfc3339;
 mod server_view;
+
+pub use server_view::{STATES, state_name};
 
 /// Largest body of an admin request: metadata is 4 KiB, a route's hundred targets are 25 KiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;

@@ -15,6 +15,7 @@ use tidegate_vault::{Installation, Keyring, Secret};
 
 use crate::account::Notes;
 use crate::effect::{CallOutcome, Effect};
+use crate::health::Readiness;
 use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
 use crate::manners::Manners;
@@ -49,6 +50,7 @@ pub struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) log: RequestLog,
     pub(crate) room: Room,
+    pub(crate) readiness: Readiness,
     /// Counts requests for each name of each organisation, for strategies that take turns: two names that
     /// are asked for alternately would share one count so that each always met the same server.
     pub(super) turns: BTreeMap<String, u64>,
@@ -274,6 +276,7 @@ mod tests {
             outbox: Outbox::default(),
             log: RequestLog::default(),
             room: Room::default(),
+            readiness: Readiness::default(),
             turns: BTreeMap::new(),
             id_prefix: String::new(),
             next_id: 0,
