@@ -80,6 +80,11 @@ impl Cursor {
         })
     }
 
+    /// Whether it goes on on an earlier day than a moment's, or on that day.
+    pub const fn is_before(&self, moment_ms: i64) -> bool {
+        self.day_ms <= moment_ms
+    }
+
     fn is_over(&self) -> bool {
         self.day_ms + DAY_MS <= self.from_ms
     }

@@ -47,7 +47,9 @@ fn read(cx: &Cx<'_>, admin: Admin) -> Result<Search, ApiError> {
     let cursor = text("cursor")
         .map(|text| {
             let must = "must be the `next_cursor` of an earlier answer";
-            Cursor::parse(&text).ok_or_else(|| bad_value("cursor", must))
+            Cursor::parse(&text)
+                .filter(|cursor| cursor.is_before(cx.now.as_ms() + DAY_MS))
+                .ok_or_else(|| bad_value("cursor", must))
         })
         .transpose()?;
     let now_ms = cx.now.as_ms();

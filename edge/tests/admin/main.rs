@@ -23,6 +23,8 @@ mod failed_checks;
 mod fields;
 mod idempotency;
 mod keys;
+mod logs;
+mod metrics;
 mod policies;
 mod registration;
 mod routes;

@@ -3,6 +3,8 @@
 //! Invariant of every exchange: exactly one answer, with its id; no secret in it, nor in any effect but
 //! the bearer of a probe.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::fleet::{ServerStatus, SnapshotAnswer};
@@ -125,7 +127,7 @@ pub struct World {
     /// Lines of the log.
     pub lines: Vec<Value>,
     fleet: Kept<Fleet>,
-    journal: Kept<Journal>,
+    journals: BTreeMap<ObjectName, Kept<Journal>>,
     org: &'static str,
 }
 
@@ -144,7 +146,7 @@ impl World {
             script: Box::new(|_, _| None),
             lines: Vec::new(),
             fleet: Kept::open(ObjectName::fleet(org), START),
-            journal: Kept::open(ObjectName::journal(org, "2026-11-21"), START),
+            journals: BTreeMap::new(),
             org,
         }
     }
@@ -243,6 +245,7 @@ impl World {
                     status,
                     headers,
                     body,
+<<<<<<< HEAD
                 });
                 assert!(again.is_none(), "answered twice");
                 Vec::new()
@@ -289,6 +292,53 @@ impl World {
         use tidegate_durable::ports::Sql;
         let rows = self.fleet.store.exec("SELECT * FROM once", &[]).unwrap();
         format!("{rows:?}")
+=======
+                } => {
+                    let body = body.expect("a whole answer");
+                    let is_json = headers.iter().any(|(name, value)| {
+                        name == "content-type" && value.starts_with("application/json")
+                    });
+                    let body = if is_json {
+                        serde_json::from_str(&body).expect("an answer in JSON")
+                    } else {
+                        Value::String(body)
+                    };
+                    let again = answer.replace(Answer {
+                        status,
+                        headers,
+                        body,
+                    });
+                    assert!(again.is_none(), "answered twice");
+                    Vec::new()
+                }
+                Effect::Done => {
+                    is_done = true;
+                    self.gateway.forget(id);
+                    Vec::new()
+                }
+                Effect::Log { line } => {
+                    self.lines.push(serde_json::from_str(&line).unwrap());
+                    Vec::new()
+                }
+                other => panic!("an admin route has no business with {other:?}"),
+            };
+            todo.extend(more);
+        }
+        assert!(
+            is_done && self.gateway.open_exchanges() == 0,
+            "an exchange stays open"
+        );
+        let answer = answer.expect("an answer");
+        let refusal = document().refusal(&Seen {
+            method,
+            path,
+            status: answer.status,
+            headers: &answer.headers,
+            body: Some(&answer.body),
+        });
+        assert_eq!(refusal, None, "{method} {target}: {answer:?}");
+        answer
+>>>>>>> 8c4e1cf (edge: logs, metrics and health are in the contract)
     }
 
     fn ask(&mut self, to: &ObjectName, message: &str) -> CallOutcome {
@@ -306,7 +356,7 @@ impl World {
                 }
                 answered(turn)
             }
-            ObjectKind::Journal if own => answered(self.journal.call(now, message)),
+            ObjectKind::Journal if own => answered(self.journal(to, message)),
             ObjectKind::Instance => CallOutcome::Answered("{}".to_owned()),
             _ => panic!("nobody should ask {to}"),
         }
@@ -317,8 +367,16 @@ impl World {
         if let ObjectEffect::Send { to, message, .. } = effect
             && to.kind() == ObjectKind::Journal
         {
-            self.journal.call(self.now, message);
+            self.journal(to, message);
         }
+    }
+
+    /// A turn of a journal, whichever it is.
+    pub fn journal(&mut self, name: &ObjectName, message: &str) -> Turn {
+        let now = self.now;
+        let open = || Kept::open(name.clone(), now);
+        let journal = self.journals.entry(name.clone()).or_insert_with(open);
+        journal.call(now, message)
     }
 
     /// What the fleet was asked, in order.
