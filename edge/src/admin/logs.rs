@@ -55,11 +55,12 @@ fn read(cx: &Cx<'_>, admin: Admin) -> Result<Search, ApiError> {
     let now_ms = cx.now.as_ms();
     let oldest_ms = (now_ms.div_euclid(DAY_MS) - KEPT_DAYS) * DAY_MS;
     // Clocks of other isolates may be a little ahead.
-    let to_ms = time("to")?.unwrap_or(now_ms + 60_000).min(now_ms + 60_000);
+    let latest_ms = now_ms + 60_000;
+    let to_ms = time("to")?.unwrap_or(latest_ms).min(latest_ms);
     let from_ms = match (time("from")?, &cursor) {
         (Some(from_ms), _) => from_ms,
         (None, Some(cursor)) => cursor.from_ms,
-        (None, None) => to_ms - USUAL_MS,
+        (None, None) => to_ms.min(now_ms) - USUAL_MS,
     };
     let from_ms = from_ms.max(oldest_ms);
     let (status_from, status_to) = text("status").map_or(Ok((None, None)), |text| status(&text))?;

@@ -4,6 +4,7 @@
 //! registry or empty; `status`, `code`, `kind` and `state` come from closed lists.
 
 use tidegate_durable::bindings::fleet::ServerState;
+use tidegate_durable::bindings::instance::InstanceView;
 use tidegate_durable::bindings::totals::{BOUNDS_MS, Histogram, Series, Sums};
 
 use super::Scrape;
@@ -237,11 +238,8 @@ fn servers(text: &mut Text, scrape: &Scrape) {
             text.sample(BREAKER.name, &labels, one_if(state == view.breaker));
         }
     }
-    let numbers: [(&Family, fn(&_) -> u32); 3] = [
-        (
-            &IN_FLIGHT,
-            |view: &tidegate_durable::bindings::instance::InstanceView| view.running,
-        ),
+    let numbers: [(&Family, Number); 3] = [
+        (&IN_FLIGHT, |view| view.running),
         (&CAPACITY, |view| view.capacity),
         (&QUEUED, |view| view.queued),
     ];
@@ -252,6 +250,8 @@ fn servers(text: &mut Text, scrape: &Scrape) {
         }
     }
 }
+
+type Number = fn(&InstanceView) -> u32;
 
 const fn one_if(is: bool) -> &'static str {
     if is { "1" } else { "0" }

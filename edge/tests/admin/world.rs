@@ -240,12 +240,18 @@ impl World {
                 body,
             } => {
                 running.text = body.expect("a whole answer");
-                let body = serde_json::from_str(&running.text).expect("an answer in JSON");
+                let is_json = headers.iter().any(|(name, value)| {
+                    name == "content-type" && value.starts_with("application/json")
+                });
+                let body = if is_json {
+                    serde_json::from_str(&running.text).expect("an answer in JSON")
+                } else {
+                    Value::String(running.text.clone())
+                };
                 let again = running.answer.replace(Answer {
                     status,
                     headers,
                     body,
-<<<<<<< HEAD
                 });
                 assert!(again.is_none(), "answered twice");
                 Vec::new()
@@ -292,53 +298,6 @@ impl World {
         use tidegate_durable::ports::Sql;
         let rows = self.fleet.store.exec("SELECT * FROM once", &[]).unwrap();
         format!("{rows:?}")
-=======
-                } => {
-                    let body = body.expect("a whole answer");
-                    let is_json = headers.iter().any(|(name, value)| {
-                        name == "content-type" && value.starts_with("application/json")
-                    });
-                    let body = if is_json {
-                        serde_json::from_str(&body).expect("an answer in JSON")
-                    } else {
-                        Value::String(body)
-                    };
-                    let again = answer.replace(Answer {
-                        status,
-                        headers,
-                        body,
-                    });
-                    assert!(again.is_none(), "answered twice");
-                    Vec::new()
-                }
-                Effect::Done => {
-                    is_done = true;
-                    self.gateway.forget(id);
-                    Vec::new()
-                }
-                Effect::Log { line } => {
-                    self.lines.push(serde_json::from_str(&line).unwrap());
-                    Vec::new()
-                }
-                other => panic!("an admin route has no business with {other:?}"),
-            };
-            todo.extend(more);
-        }
-        assert!(
-            is_done && self.gateway.open_exchanges() == 0,
-            "an exchange stays open"
-        );
-        let answer = answer.expect("an answer");
-        let refusal = document().refusal(&Seen {
-            method,
-            path,
-            status: answer.status,
-            headers: &answer.headers,
-            body: Some(&answer.body),
-        });
-        assert_eq!(refusal, None, "{method} {target}: {answer:?}");
-        answer
->>>>>>> 8c4e1cf (edge: logs, metrics and health are in the contract)
     }
 
     fn ask(&mut self, to: &ObjectName, message: &str) -> CallOutcome {
