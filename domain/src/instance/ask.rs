@@ -93,3 +93,29 @@ impl Load {
         busy * 1000 / u64::from(self.capacity.max(1)) + u64::from(self.strain_permille)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_the_share_in_use_and_the_strain() {
+        let load = Load {
+            running: 3,
+            queued: 1,
+            capacity: 8,
+            strain_permille: 0,
+        };
+        assert_eq!(load.score(), 500);
+        let strained = Load {
+            strain_permille: 40,
+            ..load
+        };
+        assert_eq!(strained.score(), 540);
+        let no_room = Load {
+            capacity: 0,
+            ..load
+        };
+        assert_eq!(no_room.score(), 4000);
+    }
+}

@@ -39,3 +39,39 @@ impl Demand {
         self.models.keys()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_000_000_000_000);
+
+    fn model(n: usize) -> ModelName {
+        ModelName::new(format!("m{n}"))
+    }
+
+    #[test]
+    fn only_so_many_models_are_kept_and_those_may_renew() {
+        let mut demand = Demand::default();
+        let until = NOW + Span::from_secs(10);
+        for n in 0..=MODELS {
+            demand.wish(NOW, model(n), until);
+        }
+        assert_eq!(demand.models().count(), MODELS);
+        demand.wish(NOW, model(0), until + Span::from_secs(1));
+        demand.advance(until);
+        assert_eq!(demand.models().collect::<Vec<_>>(), [&model(0)]);
+    }
+
+    #[test]
+    fn a_wish_ends_at_its_time_and_within_a_minute_whatever_the_clock_does() {
+        let mut demand = Demand::default();
+        demand.wish(NOW, model(1), NOW + Span::from_secs(3600));
+        demand.advance(NOW - Span::from_secs(3600));
+        let end = NOW - Span::from_secs(3540);
+        demand.advance(end - Span::from_ms(1));
+        assert_eq!(demand.models().count(), 1);
+        demand.advance(end);
+        assert_eq!(demand.models().count(), 0);
+    }
+}

@@ -140,3 +140,44 @@ impl FailureTotals {
             .saturating_add(self.invalid_answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_is_counted_where_it_belongs_and_in_the_sum() {
+        let kinds = [
+            FailureKind::Http5xx(502),
+            FailureKind::Transport,
+            FailureKind::Timeout,
+            FailureKind::Stalled,
+            FailureKind::CutStream,
+            FailureKind::InvalidAnswer,
+        ];
+        let mut totals = FailureTotals::default();
+        for (n, kind) in (1..).zip(kinds) {
+            *totals.of(kind) += n;
+        }
+        let FailureTotals {
+            http_5xx,
+            transport,
+            timeout,
+            stalled,
+            cut_stream,
+            invalid_answer,
+        } = totals;
+        assert_eq!(
+            [
+                http_5xx,
+                transport,
+                timeout,
+                stalled,
+                cut_stream,
+                invalid_answer
+            ],
+            [1, 2, 3, 4, 5, 6]
+        );
+        assert_eq!(totals.sum(), 21);
+    }
+}

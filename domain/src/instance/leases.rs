@@ -202,3 +202,106 @@ impl Leases {
         self.live.values().map(|lease| lease.expires_at).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(1_000_000_000_000 + secs * 1000)
+    }
+
+    fn id(n: usize) -> RequestId {
+        RequestId::new(format!("r{n}"))
+    }
+
+    fn granted(count: usize, kind: GrantKind) -> Leases {
+        let mut leases = Leases::new(LeasePolicy::default());
+        for n in 0..count {
+            leases.grant(at(0), &id(n), (kind, AskKind::First, 0));
+        }
+        leases
+    }
+
+    #[test]
+    fn a_lease_ends_at_its_time_and_not_a_moment_earlier() {
+        let mut leases = granted(1, GrantKind::Normal);
+        assert_eq!(leases.poll_timeout(), Some(at(60)));
+        assert_eq!(leases.expire(at(60) - Span::from_ms(1)), []);
+        assert_eq!(leases.expire(at(60)).len(), 1);
+        assert_eq!((leases.running(), leases.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn so_many_that_ran_out_are_remembered_and_the_oldest_are_forgotten() {
+        let mut leases = granted(REMEMBERED, GrantKind::Normal);
+        leases.expire(at(60));
+        let late = |leases: &Leases| {
+            let mut leases = leases.clone();
+            (0..=REMEMBERED)
+                .filter(|n| leases.hand_in(&id(*n)).is_some())
+                .count()
+        };
+        assert_eq!(late(&leases), REMEMBERED);
+        leases.grant(
+            at(60),
+            &id(REMEMBERED),
+            (GrantKind::Normal, AskKind::First, 0),
+        );
+        leases.expire(at(120));
+        assert_eq!(late(&leases), REMEMBERED);
+        assert!(leases.hand_in(&id(0)).is_none());
+    }
+
+    #[test]
+    fn one_that_ran_out_is_renewed_into_a_free_slot_unless_it_was_a_probe() {
+        for (kind, room, renews) in [
+            (GrantKind::Normal, true, true),
+            (GrantKind::Normal, false, false),
+            (GrantKind::Probe, true, false),
+        ] {
+            let mut leases = granted(2, kind);
+            leases.expire(at(60));
+            assert!(!leases.renew(at(61), &id(7), true), "never granted");
+            assert_eq!(leases.renew(at(61), &id(1), room), renews, "{kind:?}");
+            assert_eq!(leases.get(&id(1)).is_some(), renews);
+            assert_eq!(leases.poll_timeout(), renews.then_some(at(121)));
+        }
+    }
+
+    #[test]
+    fn a_lease_is_handed_in_once_and_a_new_one_replaces_the_memory_of_the_old() {
+        let mut leases = granted(2, GrantKind::Normal);
+        assert!(matches!(leases.hand_in(&id(0)), Some(Returned::Live(_))));
+        assert_eq!(leases.hand_in(&id(0)), None);
+        leases.expire(at(60));
+        leases.grant(at(60), &id(1), (GrantKind::Normal, AskKind::First, 0));
+        assert!(matches!(leases.hand_in(&id(1)), Some(Returned::Live(_))));
+        assert_eq!(
+            leases.hand_in(&id(1)),
+            None,
+            "what had run out is forgotten"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_prolongs_no_lease() {
+        let mut leases = granted(1, GrantKind::Probe);
+        assert!(leases.has_probe());
+        assert_eq!(leases.expire(at(-3600)), []);
+        assert_eq!(leases.poll_timeout(), Some(at(-3540)));
+        assert_eq!(
+            leases.get(&id(0)).map(|lease| lease.granted_at),
+            Some(at(-3600))
+        );
+        leases.expire(at(-3540));
+        assert!(!leases.has_probe());
+    }
+
+    #[test]
+    fn a_policy_of_nothing_is_a_second() {
+        let mut leases = Leases::new(LeasePolicy { live: Span::ZERO });
+        let lease = leases.grant(at(0), &id(1), (GrantKind::Normal, AskKind::First, 0));
+        assert_eq!(lease.expires_at, at(1));
+    }
+}

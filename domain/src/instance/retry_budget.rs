@@ -84,3 +84,46 @@ const fn is_repeat(kind: AskKind) -> bool {
         AskKind::Retry | AskKind::Hedge => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_000_000_000_000);
+
+    fn budget() -> RetryBudget {
+        RetryBudget::new(RetryPolicy {
+            share_permille: 200,
+            floor: 1,
+            window: Span::from_secs(60),
+        })
+    }
+
+    #[test]
+    fn a_share_of_first_attempts_may_be_repeated_and_never_less_than_the_floor() {
+        let mut budget = budget();
+        assert!(budget.allows(NOW, AskKind::Retry));
+        budget.spend(NOW, AskKind::Retry);
+        assert!(!budget.allows(NOW, AskKind::Hedge));
+        for _ in 0..9 {
+            budget.spend(NOW, AskKind::First);
+        }
+        assert!(!budget.allows(NOW, AskKind::Retry), "a fifth of 9 is 1");
+        budget.spend(NOW, AskKind::First);
+        assert!(budget.allows(NOW, AskKind::Retry), "a fifth of 10 is 2");
+        assert!(budget.allows(NOW, AskKind::First));
+    }
+
+    #[test]
+    fn another_window_starts_empty_and_the_same_one_goes_on() {
+        for (window, is_spent) in [(60, true), (61, false)] {
+            let mut budget = budget();
+            budget.spend(NOW, AskKind::Retry);
+            budget.set_policy(RetryPolicy {
+                window: Span::from_secs(window),
+                ..budget.policy
+            });
+            assert_eq!(!budget.allows(NOW, AskKind::Retry), is_spent, "{window} s");
+        }
+    }
+}

@@ -136,3 +136,65 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(1_000_000_000_000 + ms)
+    }
+
+    fn spent(window: &Window) -> u64 {
+        window.spent().requests
+    }
+
+    #[test]
+    fn a_bucket_takes_in_less_than_a_second_and_leaves_with_its_latest() {
+        let mut window = Window::default();
+        for ms in [0, 999, 1000] {
+            window.record(at(ms), Amount::request(0));
+        }
+        assert_eq!(window.buckets.len(), 2);
+        window.slide(at(60_998));
+        assert_eq!(spent(&window), 3);
+        window.slide(at(60_999));
+        assert_eq!(spent(&window), 1);
+        window.slide(at(61_000));
+        assert_eq!(spent(&window), 0);
+    }
+
+    #[test]
+    fn a_refund_finds_its_bucket_from_its_first_moment_to_its_last() {
+        for (ms, is_found) in [
+            (-1, false),
+            (0, true),
+            (300, true),
+            (500, true),
+            (501, false),
+        ] {
+            let mut window = Window::default();
+            window.record(at(0), Amount::request(0));
+            window.record(at(500), Amount::request(0));
+            window.refund(at(ms), Amount::request(0));
+            assert_eq!(spent(&window), if is_found { 1 } else { 2 }, "{ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_moves_everything_with_it() {
+        let (mut window, back) = (Window::default(), Span::from_secs(3600));
+        window.record(at(0), Amount::request(5));
+        window.record(at(400), Amount::request(5));
+        window.shift(back);
+        window.refund(at(400) - back, Amount::request(5));
+        assert_eq!(window.spent(), Amount::request(5));
+        window.record(at(999) - back, Amount::request(5));
+        window.record(at(1000) - back, Amount::request(5));
+        assert_eq!(window.buckets.len(), 2);
+        assert_eq!(
+            window.empty_at(|amount| amount.tokens),
+            Some(at(61_000) - back)
+        );
+    }
+}

@@ -63,3 +63,47 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(1_000_000_000_000 + secs * 1000)
+    }
+
+    /// Ten departures a second apart, the last at second 9.
+    fn busy() -> Drain {
+        let mut drain = Drain::default();
+        drain.begin(at(0));
+        for second in 0..10 {
+            drain.record(at(second));
+        }
+        drain
+    }
+
+    #[test]
+    fn departures_of_the_last_minute_still_tell_the_rate_when_waiting_begins_again() {
+        let mut drain = busy();
+        drain.begin(at(20));
+        // Ten in the 20 s since the first of them.
+        assert_eq!(drain.time_for(at(20), 5), Span::from_secs(10));
+        // Only the one of second 9 is less than a minute old.
+        drain.begin(at(68));
+        assert_eq!(drain.time_for(at(68), 1), Span::from_secs(59));
+        drain.begin(at(69));
+        assert_eq!(drain.departures.len(), 0);
+    }
+
+    #[test]
+    fn an_estimate_does_not_depend_on_the_clock_being_set_back() {
+        let (mut moved, still) = (busy(), busy());
+        moved.shift(Span::from_secs(3600));
+        for waiters in [1, 7, 40] {
+            assert_eq!(
+                moved.time_for(at(12 - 3600), waiters),
+                still.time_for(at(12), waiters)
+            );
+        }
+    }
+}

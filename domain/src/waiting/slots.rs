@@ -125,3 +125,95 @@ impl Slots {
         self.spare_until = now + FRESH;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_000_000_000_000);
+
+    fn id(n: u32) -> RequestId {
+        RequestId::new(format!("r{n}"))
+    }
+
+    /// Two free and both promised.
+    fn promised() -> Slots {
+        let mut slots = Slots::default();
+        slots.report(NOW, 2, None);
+        slots.promise(NOW, id(1));
+        slots.promise(NOW, id(2));
+        slots
+    }
+
+    #[test]
+    fn a_report_is_believed_for_a_second_and_what_is_promised_is_not_spare() {
+        let mut slots = Slots::default();
+        assert!(slots.is_blank(NOW));
+        slots.report(NOW, 2, None);
+        let last = NOW + FRESH - Span::from_ms(1);
+        assert_eq!((slots.spare(last), slots.spare(NOW + FRESH)), (2, 0));
+        assert!(!slots.is_blank(last) && slots.is_blank(NOW + FRESH));
+        slots.promise(NOW, id(1));
+        assert_eq!((slots.spare(NOW), slots.due_at()), (1, Some(NOW + PROMISE)));
+        slots.promise(NOW, id(2));
+        assert!(slots.spare(NOW) == 0 && !slots.is_blank(NOW));
+    }
+
+    #[test]
+    fn a_waiter_that_was_refused_frees_nothing_and_one_that_declined_frees_its_slot() {
+        let mut slots = promised();
+        slots.refused(&id(9));
+        slots.declined(NOW, &id(9));
+        assert_eq!((slots.spare(NOW), slots.promised()), (0, 2));
+        slots.refused(&id(1));
+        assert_eq!((slots.spare(NOW), slots.promised()), (0, 1));
+        slots.declined(NOW, &id(2));
+        assert_eq!((slots.spare(NOW), slots.promised()), (1, 0));
+    }
+
+    #[test]
+    fn what_a_report_withholds_for_a_promise_is_given_away_when_it_ends() {
+        let mut slots = promised();
+        slots.report(NOW, 2, None);
+        assert_eq!(slots.spare(NOW), 0, "both may be on their way");
+        let end = NOW + PROMISE;
+        assert!(!slots.end_promises(end - Span::from_ms(1)));
+        assert!(!slots.end_promises(end), "both were released");
+        assert_eq!((slots.spare(end), slots.due_at()), (2, None));
+
+        let mut unheard = promised();
+        assert!(
+            unheard.end_promises(end),
+            "nobody knows what became of them"
+        );
+        assert_eq!(unheard.spare(end), 0);
+    }
+
+    #[test]
+    fn grants_that_are_counted_end_as_many_promises() {
+        let mut slots = promised();
+        slots.report(NOW, 1, Some(10));
+        assert_eq!(slots.promised(), 2, "the first count says nothing");
+        slots.report(NOW, 1, Some(11));
+        assert_eq!((slots.promised(), slots.spare(NOW)), (1, 0));
+        slots.report(NOW, 1, None);
+        slots.report(NOW, 1, Some(12));
+        assert_eq!((slots.promised(), slots.spare(NOW)), (0, 1));
+        slots.promise(NOW, id(3));
+        slots.report(NOW, 1, Some(3));
+        assert_eq!(slots.promised(), 1, "a restarted server counts from zero");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_moves_everything_with_it() {
+        let back = Span::from_secs(3600);
+        let mut slots = Slots::default();
+        slots.report(NOW, 2, None);
+        slots.promise(NOW, id(1));
+        slots.shift(back);
+        let now = NOW - back;
+        let last = now + FRESH - Span::from_ms(1);
+        assert_eq!((slots.spare(last), slots.spare(now + FRESH)), (1, 0));
+        assert_eq!(slots.due_at(), Some(now + PROMISE));
+    }
+}
