@@ -6,6 +6,8 @@
 //!   that is skipped proves nothing, one that expects a panic hides which.
 //! * No module is called `utils`, `helpers`, `common` or `manager`: such a name says nothing.
 //! * No word that marks work as unfinished.
+//! * In `workers/host`: no way to an object around `calls.ts`, where each call has a deadline; and no
+//!   `one()` on a cursor, which throws for any other number of rows.
 
 use std::path::Path;
 use std::process::Command;
@@ -81,6 +83,11 @@ fn of_file(path: &str, text: &str) -> Vec<String> {
         return found;
     }
     for (number, line) in (1..).zip(text.lines()) {
+        for (mark, why) in in_the_host(path) {
+            if line.contains(mark) {
+                found.push(format!("{path}:{number}: {why}"));
+            }
+        }
         for (mark, why) in marks() {
             if line.contains(&mark) {
                 found.push(format!("{path}:{number}: {why}"));
@@ -88,6 +95,23 @@ fn of_file(path: &str, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+fn in_the_host(path: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let deadline = "ask through `calls.ts`: there every call to an object has a deadline";
+    let banned = [
+        ("getByName(", deadline),
+        ("idFromName(", deadline),
+        (
+            ".one()",
+            "take what rows there are: `one` throws unless there is exactly one",
+        ),
+    ];
+    let is_host = path.starts_with("workers/host/");
+    let may_call = path == "workers/host/calls.ts";
+    banned
+        .into_iter()
+        .filter(move |(_, why)| is_host && !(may_call && *why == deadline))
 }
 
 /// Spelled in two halves, so that this file may name them.
@@ -132,6 +156,16 @@ mod tests {
         assert_eq!(of_file("a/src/x.rs", &"//! X.\n".repeat(501)).len(), 1);
         assert_eq!(of_file("a/src/helpers.rs", "//! X.\n").len(), 1);
         assert_eq!(of_file("README.md", "no code"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_host_reaches_objects_in_one_place_and_never_asks_for_exactly_one_row() {
+        let reach = "env.FLEET.getByName(name)\n";
+        assert_eq!(of_file("workers/host/object.ts", reach).len(), 1);
+        assert_eq!(of_file("workers/host/calls.ts", reach).len(), 0);
+        let row = "sql.exec(statement).one()\n";
+        assert_eq!(of_file("workers/host/calls.ts", row).len(), 1);
+        assert_eq!(of_file("scripts/x.mjs", row).len(), 0);
     }
 
     #[test]

@@ -181,3 +181,23 @@ fn a_policy_may_ask_for_several_successes_before_a_server_is_back() {
         assert_eq!(check(&mut health, now, checked), shift);
     }
 }
+
+#[test]
+fn a_check_is_given_up_when_its_deadline_and_the_slack_are_over_and_not_before() {
+    let mut health = health();
+    let Some(sent) = health.advance(at(0)) else {
+        panic!("no check was due")
+    };
+    let over = sent.deadline + HealthPolicy::default().slack;
+    assert_eq!(health.poll_timeout(), over);
+    assert!(health.next_at() > at(60_000), "what is shown meanwhile");
+    assert_eq!(health.advance(over - Span::from_ms(1)), None);
+    assert_eq!(health.poll_timeout(), over, "still out");
+    let mut in_time = health.clone();
+    in_time.finished(over - Span::from_ms(1), sent.id, GOOD);
+    assert_eq!(in_time.ring().len(), 1);
+    assert_eq!(health.advance(over), None, "the next one waits its turn");
+    assert!(health.poll_timeout() > over);
+    assert_eq!(health.finished(over, sent.id, GOOD), None);
+    assert_eq!(health.ring().len(), 0);
+}
