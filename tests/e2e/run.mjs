@@ -62,6 +62,13 @@ async function nodeTests(name, files, env, concurrency, folder) {
   return failures.length === 0 && passed < files.length ? [`${name}: only ${passed} tests ran`] : failures;
 }
 
+/** A workspace of its own that is built beside ours. */
+function rustClient() {
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+  say("building the program for async-openai (the first time about a minute)");
+  return run("cargo build", "cargo", ["build", "--quiet", "--locked", "--manifest-path", join(HERE, "async_openai", "Cargo.toml"), "--target-dir", target]);
+}
+
 async function pythonTests({ name, file }, env, interpreter) {
   const own = CLIENTS.includes(name) ? await python(join(HERE, "clients.txt")) : interpreter;
   say(`${name}: Python`);
@@ -90,6 +97,7 @@ await program(async () => {
   await nodeModules();
   if (!args.includes("--built")) await build({ fast: args.includes("--fast") });
   await run("cargo build", "cargo", ["build", "--quiet", "--package", "tidegate-upstream"]);
+  if (chosen.some(({ name }) => name === "async_openai")) await rustClient();
   const requirements = [join(ROOT, "tests", "model-server", "requirements.txt"), join(HERE, "requirements.txt")];
   const interpreter = process.env.TIDEGATE_PYTHON ?? (await python(...requirements));
   const folder = mkdtempSync(join(tmpdir(), "tidegate-e2e-run-"));
