@@ -302,6 +302,8 @@ impl Attempt {
 
     /// A whole answer to a plain request. [`Attempt::held`] stays empty when it may go on as it is.
     pub fn whole(&mut self, body: &[u8]) -> Outcome {
+        // Whatever its headers announced: there is nothing more to read.
+        self.reading = Reading::Nothing;
         match self.judge(body) {
             Answer::Pass { usage, mended } => {
                 self.usage = usage;

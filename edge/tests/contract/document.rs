@@ -138,8 +138,10 @@ impl Document {
                 Some(_) => Err("it has no content-type".to_owned()),
             };
         };
+        let family = sent.split('/').next().unwrap_or_default();
         let media = content
             .get(sent)
+            .or_else(|| content.get(format!("{family}/*")))
             .ok_or_else(|| format!("{sent} is not among {:?}", keys(content)))?;
         match seen.body {
             Some(body) => self.validate(&media["schema"], body),

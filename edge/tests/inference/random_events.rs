@@ -11,7 +11,7 @@ use tidegate_durable::bindings::ObjectKind;
 use tidegate_durable::bindings::key::KeyLimits;
 use tidegate_edge::effect::{BodyEnd, CallOutcome};
 
-use crate::rig::{ANSWER, DONE, FINISH, JSON, ROLE, Rig, SSE, USAGE, WORD, chat, streamed};
+use crate::rig::{ANSWER, DONE, FINISH, JSON, PROMPT, ROLE, Rig, SSE, USAGE, WORD, chat, streamed};
 
 /// A source of choices that ends.
 struct Dice(std::vec::IntoIter<u32>);
@@ -132,7 +132,7 @@ impl World {
     }
 }
 
-const CHUNKS: [&[u8]; 12] = [
+const CHUNKS: [&[u8]; 18] = [
     ROLE,
     WORD,
     FINISH,
@@ -145,6 +145,12 @@ const CHUNKS: [&[u8]; 12] = [
     b"data: {\"choi",
     b"\xff\xfe\n\n",
     ANSWER,
+    b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n",
+    b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"r\"}}\n\n",
+    b"event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"invalid_prompt\"}}}\n\n",
+    b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{}}\n\n",
+    b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n",
 ];
 
 fn step(rig: &mut Rig, world: &mut World, id: u32, dice: &mut Dice) {
@@ -166,7 +172,9 @@ fn step(rig: &mut Rig, world: &mut World, id: u32, dice: &mut Dice) {
             }
         }
         4 => {
-            let status = dice.of(&[200, 200, 200, 200, 400, 401, 404, 429, 500, 503, 307]);
+            let status = dice.of(&[
+                200, 200, 200, 200, 400, 401, 404, 405, 429, 500, 501, 503, 307,
+            ]);
             let kind = dice.of(&[SSE, SSE, JSON]);
             rig.headers(id, attempt, status, kind);
         }
@@ -175,7 +183,14 @@ fn step(rig: &mut Rig, world: &mut World, id: u32, dice: &mut Dice) {
             rig.chunk(id, attempt, chunk);
         }
         5..=8 if !streams => {
-            let body = dice.of(&[ANSWER, b"{}", b"", b"<html>", br#"{"error":"x"}"#]);
+            let body = dice.of(&[
+                ANSWER,
+                b"{}",
+                b"",
+                b"<html>",
+                br#"{"error":"x"}"#,
+                br#"{"results":[]}"#,
+            ]);
             rig.whole(id, attempt, body);
         }
         8 | 9 => {
@@ -231,8 +246,14 @@ proptest! {
         let mut world = World::default();
         let ids: Vec<u32> = (0..1 + dice.roll(2))
             .map(|_| {
-                let body = dice.of(&[chat(), streamed()]);
-                let id = rig.chat(&body).0;
+                let (path, body) = dice.of(&[
+                    ("/v1/chat/completions", chat()),
+                    ("/v1/chat/completions", streamed()),
+                    ("/v1/messages", streamed()),
+                    ("/v1/responses", json!({"model": "m", "input": PROMPT, "stream": true})),
+                    ("/v1/rerank", json!({"model": "m", "query": PROMPT, "documents": []})),
+                ]);
+                let id = rig.request(path, &body).0;
                 rig.sent.retain(|(to, ..)| to.kind() != ObjectKind::Fleet);
                 world.deliver(&rig, &mut dice);
                 id

@@ -85,8 +85,13 @@ impl Events {
             }
             _ => Judged::Pass,
         };
+        // Only where the protocol has names: OpenAI's audio streams have none.
+        let has_names = matches!(
+            self.dialect,
+            StreamDialect::Responses | StreamDialect::Messages
+        );
         let judged = match view.kind.as_deref() {
-            Some(kind) if name.is_none() => named(kind, payload, judged),
+            Some(kind) if has_names && name.is_none() => named(kind, payload, judged),
             _ => judged,
         };
         let ending = match meaning {
