@@ -77,9 +77,11 @@ export class Upload {
   /** The next piece for nothing; `undefined` at the end. */
   async skip(): Promise<number | undefined> {
     if (this.#isAtEnd) return undefined;
-    const { value } = await this.#ask();
+    const { done, value } = await this.#ask();
     this.#asked = undefined;
-    return value?.length;
+    // At its end such a reader gives an empty piece.
+    this.#isAtEnd = done;
+    return done ? undefined : value.length;
   }
 
   cancel(): void {
@@ -99,7 +101,12 @@ export class Upload {
     this.isWaiting = true;
     try {
       const read = await Promise.race([this.#ask(), stalled.promise]);
-      if (read === "stalled" || signal?.aborted) return "stalled";
+      if (signal?.aborted) return "stalled";
+      if (read === "stalled") {
+        // It is not waited for any further, not even to skip the rest.
+        this.#isAtEnd = true;
+        return read;
+      }
       this.#asked = undefined;
       if (!read.done) return { piece: read.value };
       this.#isAtEnd = true;

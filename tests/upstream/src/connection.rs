@@ -14,6 +14,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use crate::answer::Reply;
 use crate::control;
 use crate::journal::Outcome;
+use crate::media::form_field;
 use crate::misbehave;
 use crate::plan::{Plan, Step, lay_out};
 use crate::request::{Parsed, Request, parse};
@@ -80,8 +81,11 @@ async fn exchange(
 ) -> Next {
     let body = request.json();
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
-    let model = field("model").and_then(|model| model.as_str());
-    let streams = field("stream").and_then(|stream| stream.as_bool()) == Some(true);
+    let model = field("model")
+        .and_then(|model| model.as_str())
+        .or_else(|| form_field(request, "model"));
+    let streams = field("stream").and_then(|stream| stream.as_bool()) == Some(true)
+        || form_field(request, "stream") == Some("true");
     let (rule, dialect) = state.rule_for(&request.path, model, streams);
     let id = state.opened(number, request, &rule);
     let ended = Ended {

@@ -7,7 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use serde::Serialize;
 
+use crate::media::sha256;
 use crate::request::Request;
+
+/// Longer bodies are known by their hash: more than the longest JSON that the gateway lets through.
+const KEPT_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,7 +42,11 @@ pub struct Entry {
     pub path: String,
     /// In the order received, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body when it is text.
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// Its hash, in hexadecimal.
+    pub body_sha256: String,
+    /// The body when it is text, and not longer than is worth keeping.
     pub body: Option<String>,
     /// The body when it is not.
     pub body_base64: Option<String>,
@@ -98,8 +106,10 @@ impl Journal {
             self.dropped += 1;
         }
         let text = std::str::from_utf8(&request.body).ok().map(str::to_owned);
+        let is_kept = request.body.len() <= KEPT_BODY_BYTES;
         let body_base64 = match text {
             Some(_) => None,
+            None if !is_kept => None,
             None => Some(base64::engine::general_purpose::STANDARD.encode(&request.body)),
         };
         self.entries.push_back(Entry {
@@ -109,7 +119,9 @@ impl Journal {
             method: request.method.clone(),
             path: request.path.clone(),
             headers: request.headers.clone(),
-            body: text,
+            body_bytes: request.body.len(),
+            body_sha256: sha256(&request.body),
+            body: text.filter(|_| is_kept),
             body_base64,
             behaviour: behaviour.to_owned(),
             first_byte_ms: None,

@@ -21,6 +21,7 @@ pub mod control;
 pub mod dialect;
 pub mod journal;
 pub mod listen;
+pub mod media;
 pub mod misbehave;
 pub mod plan;
 pub mod request;

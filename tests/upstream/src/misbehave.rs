@@ -120,6 +120,9 @@ fn routed(request: &Request, rule: &Rule, dialect: Dialect, settings: &Settings)
     if !key_fits && dialect != Dialect::Transformers {
         return refused(401, "The key is missing or wrong.", "invalid_api_key");
     }
+    if let Some(answer) = crate::media::answer(request, &rule.behaviour) {
+        return answer;
+    }
     let kind = match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/v1/models") => return Answer::json(200, &dialect::models(&settings.models)),
         ("GET", "/health") => return Answer::json(200, &json!({"status": "ok"})),

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 /// Heads beyond this are refused; no client of ours sends more.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Bodies beyond this are refused: more than six times what the gateway lets through.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// Bodies beyond this are refused: more than the gateway lets through.
+const MAX_BODY_BYTES: usize = 128 * 1024 * 1024;
 
 /// Why bytes are no request.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
