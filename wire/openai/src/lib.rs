@@ -4,8 +4,7 @@
 //! Invariant: bytes that are already right are never copied or re-spelled; bytes that are wrong never
 //! reach the other side.
 //!
-//! In scope: JSON bodies and SSE streams of chat, completions and embeddings, header lists, the model
-//! list. Out of scope: sockets, clocks, retries, who may call what.
+//! In scope: bodies and streams of every inference endpoint, header lists, the model list. Out of scope: sockets, clocks, retries, who may call what.
 #![cfg_attr(
     test,
     allow(
