@@ -46,7 +46,7 @@ await program(async () => {
   const { code } = await runToEnd(mutants, [
     "mutants", "--output", OUT, "--profile", "mutants", ...profile, "--cargo-arg=--lib",
     ...(args.includes("--package") ? [] : ["--package", "tidegate-domain"]),
-    "--sharding", "round-robin", "--timeout", "60", ...args,
+    ...(args.includes("--shard") ? ["--sharding", "round-robin"] : []), "--timeout", "60", ...args,
   ], { env: { RUSTC_WRAPPER: "", CARGO_TARGET_DIR: join(OUT, "target") } });
   if (!RAN.includes(code)) throw new Trouble(`cargo-mutants ended with ${code}: are the tests green without it?`);
   const { caught, missed, unviable } = counted();
