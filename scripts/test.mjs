@@ -85,6 +85,11 @@ async function endToEnd() {
   await run("tests/e2e", wranglerNode(), [join(tests, "run.mjs")], { env: { TIDEGATE_PYTHON: interpreter } });
 }
 
+async function contract() {
+  await build();
+  await run("tests/contract", wranglerNode(), [join(ROOT, "tests", "contract", "run.mjs"), "--built"]);
+}
+
 const STEPS = [
   { name: "format", what: "cargo fmt", run: () => cargo("fmt", "--all", "--check") },
   { name: "tidy", what: "the project's own layout rules", run: () => cargo("run", "--quiet", "--package", "xtask", "--", "tidy") },
@@ -102,6 +107,7 @@ const STEPS = [
   { name: "types", what: "the TypeScript host against the Wasm exports", run: types },
   { name: "deploy", what: "wrangler deploy --dry-run", run: deployDryRun },
   { name: "sim", what: "10,000 seeded simulations", run: simulate },
+  { name: "contract", what: "requests made from the OpenAPI document, and no surprise in any answer", run: contract },
   { name: "e2e", what: "the bundle in workerd with real clients", run: endToEnd },
 ];
 

@@ -23,6 +23,8 @@ const DAY_MS: i64 = 86_400_000;
 const KEPT_DAYS: i64 = 90;
 const MAX_PAGE: u32 = 500;
 const PAGE: u32 = 100;
+/// Numbers pass through JavaScript on their way to the storage, which holds no larger ones exactly.
+const MOST_BEFORE: i64 = (1 << 53) - 1;
 
 /// A page of the audit.
 pub fn page(cx: &mut Cx<'_>, admin: Admin) -> Step {
@@ -31,7 +33,7 @@ pub fn page(cx: &mut Cx<'_>, admin: Admin) -> Step {
 
 fn read(cx: &mut Cx<'_>, admin: &Admin) -> Result<Step, ApiError> {
     let limit = query_number(cx, "limit", 1..=MAX_PAGE)?.unwrap_or(PAGE);
-    let before = query_number(cx, "before", 0..=i64::MAX)?;
+    let before = query_number(cx, "before", 0..=MOST_BEFORE)?;
     let today_ms = cx.now.as_ms().div_euclid(DAY_MS) * DAY_MS;
     let day_ms = match cx.head.query("day") {
         None => today_ms,

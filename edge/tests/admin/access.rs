@@ -230,6 +230,7 @@ fn the_audit_is_paged_and_only_days_that_are_kept_are_asked_for() {
         ("limit=501", "limit"),
         ("limit=x", "limit"),
         ("before=-1", "before"),
+        ("before=9007199254740992", "before"),
         ("day=2026-11-22", "day"),
         ("day=2026-08-21", "day"),
         ("day=yesterday", "day"),

@@ -99,15 +99,15 @@ impl Wanted {
     const fn of(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::Chat | Endpoint::Completions => Self::Objects("choices"),
-            Endpoint::Embeddings | Endpoint::ImagesGenerations | Endpoint::ImagesEdits => {
-                Self::Objects("data")
-            }
+            Endpoint::ImagesGenerations | Endpoint::ImagesEdits => Self::Objects("data"),
+            // As many as there were inputs, which may be none: that is no fault of the server's.
+            Endpoint::Embeddings => Self::List(&["data"]),
             // `data` is the list of a stored response's inputs.
             Endpoint::Responses => Self::List(&["output", "data", "deleted"]),
             Endpoint::Messages => Self::List(&["content"]),
             Endpoint::CountTokens => Self::Number("input_tokens"),
             Endpoint::Rerank => Self::List(&["results"]),
-            Endpoint::Moderations => Self::Objects("results"),
+            Endpoint::Moderations => Self::List(&["results"]),
             Endpoint::Tokenize => Self::List(&["tokens"]),
             // vLLM, llama.cpp.
             Endpoint::Detokenize => Self::Text(&["prompt", "content"]),

@@ -460,3 +460,14 @@ fn each_endpoint_has_a_shape_of_its_own() {
         }
     }
 }
+
+#[test]
+fn no_vectors_for_no_inputs_are_an_answer() {
+    for (endpoint, body) in [
+        (Endpoint::Embeddings, r#"{"object":"list","data":[]}"#),
+        (Endpoint::Moderations, r#"{"id":"m","results":[]}"#),
+    ] {
+        let answer = read_answer(endpoint, 200, None, body.as_bytes());
+        assert!(matches!(answer, Answer::Pass { .. }), "{answer:?}");
+    }
+}
