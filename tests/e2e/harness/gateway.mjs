@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { untilAnswering } from "../../../scripts/processes.mjs";
 import { settings, workerd } from "../../../scripts/workerd.mjs";
+import { isGateway } from "./contract.mjs";
 import { exchange } from "./http.mjs";
 import { Running } from "./process.mjs";
 import { folder, secret } from "./secrets.mjs";
@@ -28,6 +29,7 @@ export class Gateway {
 
   constructor(url) {
     this.url = url;
+    isGateway(url);
   }
 
   /** The one that all suites share. */

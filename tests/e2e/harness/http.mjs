@@ -1,6 +1,7 @@
 // HTTP by hand: every byte, every moment, and the end of a connection as it was.
 import http from "node:http";
 import { performance } from "node:perf_hooks";
+import { violation } from "./contract.mjs";
 import { HEAD_BYTES, answer, noteAdmin } from "./secrets.mjs";
 
 /** Unix milliseconds with fractions, comparable with the journal of the scripted upstream. */
@@ -26,7 +27,7 @@ export class Exchange {
 
   constructor(base, { method = "POST", path, headers = {}, body, agent = false, hangsAfterMs = HANGS_AFTER_MS }) {
     const url = new URL(path, base);
-    this.finished = new Promise((resolve) => {
+    this.finished = new Promise((resolve, reject) => {
       const finish = (end, error) => {
         if (this.end !== undefined) return;
         this.end = end;
@@ -35,7 +36,10 @@ export class Exchange {
         clearTimeout(timer);
         this.#note(method, path, body);
         this.#notify();
-        resolve(this);
+        // An answer that came whole is one that the contract describes.
+        const why = end === "complete" ? violation(url, method, { status: this.status, headers: this.headers, body: () => this.text }) : undefined;
+        if (why === undefined) resolve(this);
+        else reject(new Error(`${method} ${path} answered what the contract does not describe: ${why}\n${this.status} ${this.text.slice(0, 1000)}`));
       };
       const timer = setTimeout(() => {
         finish("hung");
