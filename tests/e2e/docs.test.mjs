@@ -55,8 +55,8 @@ test("a browser shows every operation, asks nobody else, and keeps nothing", asy
   await page.click("#operations-Models-listModels .opblock-summary-control");
   await page.click("#operations-Models-listModels .try-out__btn");
   await page.click("#operations-Models-listModels .execute");
-  await page.waitForSelector("#operations-Models-listModels .live-responses-table .response-col_status");
-  assert.match(await page.textContent("#operations-Models-listModels .live-responses-table .response-col_status"), /401/);
+  await page.waitForSelector("#operations-Models-listModels .live-responses-table tbody .response-col_status");
+  assert.match(await page.textContent("#operations-Models-listModels .live-responses-table tbody .response-col_status"), /401/);
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
   const strangers = asked.filter((url) => !url.startsWith(`${gateway.url}/`) && !url.startsWith("data:"));
   assert.deepEqual(strangers, []);
