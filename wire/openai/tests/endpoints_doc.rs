@@ -1,11 +1,20 @@
-//! `docs/endpoints.md` lists every endpoint of JSON bodies, with what its row in the code says.
+//! `docs/endpoints.md` lists every endpoint, those of JSON bodies and the others, with what its row in the
+//! code says.
 
+use tidegate_wire_openai::endpoint::Traits;
 use tidegate_wire_openai::{AnswerBody, Endpoint, RequestBody};
 
 const DOCUMENT: &str = include_str!("../../../docs/endpoints.md");
 
 #[test]
-fn the_table_says_what_the_code_does() {
+fn the_tables_say_what_the_code_does() {
+    let is_json =
+        |traits: Traits| traits.body == RequestBody::Json && traits.answer == AnswerBody::Json;
+    compare("| route | input", is_json);
+    compare("| form or sound | input", |traits| !is_json(traits));
+}
+
+fn compare(head: &str, belongs: impl Fn(Traits) -> bool) {
     let cells = |line: &str| -> Vec<String> {
         let inner = line.trim_matches('|');
         inner
@@ -13,9 +22,7 @@ fn the_table_says_what_the_code_does() {
             .map(|cell| cell.trim().to_owned())
             .collect()
     };
-    let table = DOCUMENT
-        .split("\n\n")
-        .find(|part| part.contains("| route | input"));
+    let table = DOCUMENT.split("\n\n").find(|part| part.contains(head));
     let documented: Vec<Vec<String>> = table
         .unwrap()
         .lines()
@@ -24,13 +31,9 @@ fn the_table_says_what_the_code_does() {
         .collect();
     let quoted =
         |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("`{name}`")).collect() };
-    let written = |endpoint: &Endpoint| {
-        let traits = endpoint.traits();
-        traits.body == RequestBody::Json && traits.answer == AnswerBody::Json
-    };
     let expected: Vec<Vec<String>> = Endpoint::ALL
         .into_iter()
-        .filter(written)
+        .filter(|endpoint| belongs(endpoint.traits()))
         .map(|endpoint| {
             let traits = endpoint.traits();
             let paths = [&[traits.path], endpoint.aliases()].concat();

@@ -2,6 +2,7 @@
 
 mod allowance;
 mod unserved;
+mod uploads;
 
 use super::*;
 
