@@ -90,7 +90,7 @@ export function report(run) {
   const parts = [
     `# Benchmark\n\nWritten by \`node bench/run.mjs\`; only what stands below the line "Notes" is kept when it runs again.\n`,
     `${run.machine} Everything runs on this one machine over loopback: load generator (one thread), target, upstream (one thread). ` +
-      `${settings.rounds} rounds of ${settings.seconds} s per figure for plain answers, ${settings.streamRounds} for streams, targets in turn within each round; ` +
+      `Rounds of ${settings.seconds} s, ${settings.rounds} for plain answers and ${settings.streamRounds} for streams, targets in turn within each round; ` +
       `medians over rounds, percentiles are medians of each round's percentile. Failed requests in all: ${failed}.\n`,
     `${ABOUT}\n`,
   ];

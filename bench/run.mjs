@@ -2,7 +2,7 @@
 // run, and writes bench/RESULTS.md; with --write the table in README.md too. Builds and installs what
 // is missing. A full run takes about ten minutes besides.
 //
-//   node bench/run.mjs [--write] [--quick] [--rounds 5] [--seconds 1.5] [--connections 1,16,64]
+//   node bench/run.mjs [--write] [--quick] [--rounds 5] [--seconds 1.2] [--connections 1,16,64]
 //                      [--modes long,start,plain,stream,burst]
 //                      [--targets direct,floor,floor-rpc,floor-sql,floor-pump,tidegate,portkey-workerd,portkey-node,litellm]
 //                      [--out bench/RESULTS.md]
@@ -33,7 +33,7 @@ const EXTRA = ["floor-rpc"];
 const ONLY = { "floor-sql": ["plain"], "floor-rpc": ["plain"], "floor-pump": ["long", "stream", "burst"] };
 const MODES = ["long", "start", "plain", "stream", "burst"];
 
-const FULL = { rounds: 5, streamRounds: 3, seconds: 1.5, levels: [1, 16, 64], burstLevels: [1, 16], longLevels: [250, 1000], starts: 5, isolates: 20 };
+const FULL = { rounds: 5, streamRounds: 3, seconds: 1.2, levels: [1, 16, 64], burstLevels: [1, 16], longLevels: [250, 1000], starts: 3, isolates: 20 };
 const QUICK = { rounds: 1, streamRounds: 1, seconds: 0.7, levels: [1, 16], burstLevels: [16], longLevels: [100, 400], starts: 1, isolates: 5 };
 
 const BEHAVIOURS = {

@@ -8,6 +8,7 @@ const LEVEL = 16;
 const names = ({ portkey, litellm }) => ({
   tidegate: "**Tidegate**",
   floor: "a pass-through of ten lines, one object hop",
+  "floor-pump": "the same, each chunk through JavaScript",
   "portkey-workerd": `Portkey ${portkey}, same runtime`,
   "portkey-node": `Portkey ${portkey}, Node`,
   litellm: `LiteLLM ${litellm}, one worker`,
@@ -16,9 +17,9 @@ const names = ({ portkey, litellm }) => ({
 function rows(run, figures) {
   const { longLevels, burst } = run.settings;
   const most = Math.max(...longLevels);
-  return Object.entries(names(run.versions)).map(([target, name]) => {
-    const missing = run.missing.find((one) => one.name === target);
-    if (missing) return [`${name} (did not run)`, ...Array(8).fill("–")];
+  const measured = new Set(run.samples.map(({ target }) => target));
+  const shown = Object.entries(names(run.versions)).filter(([target]) => measured.has(target));
+  return shown.map(([target, name]) => {
     const at = (mode, level) => figures(mode, level, target);
     const open = at("long", most);
     return [
