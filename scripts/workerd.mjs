@@ -72,6 +72,7 @@ export function settings(env = process.env) {
     loopback: flag(env, "ALLOW_LOOPBACK"),
     allowHosts: env.ALLOW_HOSTS ?? "",
     corsOrigins: env.CORS_ORIGINS ?? "",
+    clientAddressHeader: env.CLIENT_ADDRESS_HEADER ?? "",
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
     secrets: {
@@ -86,7 +87,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, faults, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, clientAddressHeader, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -96,6 +97,7 @@ function configuration({ host, port, stateDir, networks, loopback, allowHosts, c
     `(name = "ALLOW_LOOPBACK", text = ${text(loopback ? "1" : "0")})`,
     `(name = "ALLOW_HOSTS", text = ${text(allowHosts)})`,
     `(name = "CORS_ORIGINS", text = ${text(corsOrigins)})`,
+    `(name = "CLIENT_ADDRESS_HEADER", text = ${text(clientAddressHeader)})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "ASSETS", service = "assets")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,

@@ -1,6 +1,7 @@
-//! `Key`: the limits of one API key, exact across every isolate that asks.
+//! `Key`: the limits of one API key, exact across every isolate that asks; or, in a shard of callers without
+//! a key, those of each visitor.
 //!
-//! Name: `key/{org}/{id}`. Messages: [`KeyCommand`]. Tables: `schemas/sql/key.sql`.
+//! Name: `key/{org}/{id}`, `key/{org}/anonymous-{shard}`. Messages: [`KeyCommand`]. Tables: `schemas/sql/key.sql`.
 //!
 //! Invariant: an answer leaves only after its charge is written, so an eviction forgets nothing and the
 //! limits are never passed. It is atomic because a turn decides and writes without a pause in between.
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 
 use tidegate_domain::ids::RequestId;
 use tidegate_domain::limits::{
-    Ask, Denied, Effect, Event, KeyLimiter, Limit, Limits, WindowView, Windows,
+    Ask, Crowd, Denied, Effect, Event, Limit, Limits, WindowView, Windows,
 };
 use tidegate_domain::time::{Span, Timestamp};
 
@@ -35,7 +36,8 @@ const IDLE: Span = Span::from_secs(120);
 /// One key in memory.
 #[derive(Default)]
 pub struct Key {
-    limiter: KeyLimiter,
+    /// A key has one visitor, without a name.
+    crowd: Crowd,
     slots: BTreeMap<RequestId, i64>,
     /// Slots whose rows mean nothing any more.
     free: Vec<i64>,
@@ -51,14 +53,15 @@ impl Object for Key {
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let rows = key::all(cx.sql)?;
         let mut key = Self::default();
-        for (slot, charge) in &rows {
+        for (slot, _, charge) in &rows {
             key.made = key.made.max(slot.saturating_add(1));
             // A request that came again after its row was forgotten has two: the later one counts.
             key.free
                 .extend(key.slots.insert(charge.request.clone(), *slot));
         }
-        key.limiter = KeyLimiter::restore(rows.into_iter().map(|(_, charge)| charge));
-        key.used_at = key.limiter.latest();
+        let charges = rows.into_iter();
+        key.crowd = Crowd::restore(charges.map(|(_, visitor, charge)| (visitor, charge)));
+        key.used_at = key.crowd.latest();
         Ok(key)
     }
 
@@ -71,22 +74,25 @@ impl Object for Key {
                 request,
                 limits,
                 reserve_tokens,
+                visitor,
             } => {
+                let visitor = visitor.unwrap_or_default();
                 let request = RequestId::new(request);
                 let ask = Ask {
                     request,
                     reserve_tokens,
                 };
-                encode("key answer", &self.admit(cx, &ask, limits)?)?
+                encode("key answer", &self.admit(cx, &visitor, &ask, limits)?)?
             }
-            KeyCommand::Renew { request } => {
+            KeyCommand::Renew { request, visitor } => {
                 let request = RequestId::new(request);
-                self.note(cx, Event::Renewed { request })?
+                self.note(cx, visitor, Event::Renewed { request })?
             }
             KeyCommand::Settle {
                 request,
                 used_tokens,
                 refund,
+                visitor,
             } => {
                 let request = RequestId::new(request);
                 let event = if refund {
@@ -97,7 +103,7 @@ impl Object for Key {
                         used_tokens,
                     }
                 };
-                self.note(cx, event)?
+                self.note(cx, visitor, event)?
             }
         };
         Ok(Reply::Now(reply))
@@ -105,8 +111,9 @@ impl Object for Key {
 
     fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
         if cx.now < self.used_at + IDLE {
-            let effects = self.limiter.handle_timeout(cx.now);
-            self.store(cx, effects)?;
+            // What it sweeps is only forgotten, whoever it belonged to.
+            let effects = self.crowd.sweep(cx.now);
+            self.store(cx, "", effects)?;
         } else if self.made > 0 {
             key::clear(cx.sql)?;
             *self = Self::default();
@@ -129,13 +136,14 @@ impl Key {
     fn admit(
         &mut self,
         cx: &mut Cx<'_>,
+        visitor: &str,
         ask: &Ask,
         limits: KeyLimits,
     ) -> Result<KeyAnswer, StoreError> {
         let limits = Limits::from(limits);
-        let (answer, effects) = self.limiter.admit(cx.now, ask, &limits);
-        self.store(cx, effects)?;
-        let windows = KeyWindows::from(self.limiter.windows(&limits));
+        let (answer, effects) = self.crowd.admit(cx.now, visitor, ask, &limits);
+        self.store(cx, visitor, effects)?;
+        let windows = KeyWindows::from(self.crowd.windows(visitor, &limits));
         Ok(match answer {
             Ok(_) => KeyAnswer::Allowed { windows },
             Err(Denied::Exhausted { limit, retry_after }) => KeyAnswer::Denied {
@@ -153,18 +161,29 @@ impl Key {
         })
     }
 
-    fn note(&mut self, cx: &mut Cx<'_>, event: Event) -> Result<String, StoreError> {
-        let effects = self.limiter.handle(cx.now, event);
-        self.store(cx, effects)?;
+    fn note(
+        &mut self,
+        cx: &mut Cx<'_>,
+        visitor: Option<String>,
+        event: Event,
+    ) -> Result<String, StoreError> {
+        let visitor = visitor.unwrap_or_default();
+        let effects = self.crowd.handle(cx.now, &visitor, event);
+        self.store(cx, &visitor, effects)?;
         encode("done", &Done {})
     }
 
-    fn store(&mut self, cx: &mut Cx<'_>, effects: Vec<Effect>) -> Result<(), StoreError> {
+    fn store(
+        &mut self,
+        cx: &mut Cx<'_>,
+        visitor: &str,
+        effects: Vec<Effect>,
+    ) -> Result<(), StoreError> {
         for effect in effects {
             match effect {
                 Effect::Keep(charge) => {
                     let slot = self.slot_of(&charge.request);
-                    key::keep(cx.sql, slot, &charge)?;
+                    key::keep(cx.sql, slot, visitor, &charge)?;
                 }
                 Effect::Erase(request) => {
                     if let Some(slot) = self.slots.remove(&request) {
@@ -173,7 +192,7 @@ impl Key {
                     }
                 }
                 Effect::Forget(request) => self.free.extend(self.slots.remove(&request)),
-                Effect::Shift(back) => key::shift(cx.sql, back)?,
+                Effect::Shift(back) => key::shift(cx.sql, visitor, back)?,
             }
         }
         Ok(())
@@ -224,6 +243,7 @@ const fn limit_name(limit: Limit) -> &'static str {
         Limit::Requests => "requests",
         Limit::Tokens => "tokens",
         Limit::Concurrency => "concurrency",
+        Limit::Visitors => "visitors",
     }
 }
 

@@ -11,6 +11,7 @@ use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, KeyRecord};
 use tidegate_vault::{ApiKey, Organisation, SecretHash, VerifiedKey, same_secret};
 use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
+use crate::anonymous::{self, Visitor};
 use crate::api_error::ApiError;
 use crate::flow::{ASK_TIMEOUT_MS, Step, Unanswered};
 use crate::gateway::Cx;
@@ -54,6 +55,8 @@ pub struct Caller {
     pub org: String,
     /// Its key.
     pub key: KeyRecord,
+    /// Who it is that has none.
+    pub visitor: Option<Visitor>,
 }
 
 /// An administrator, and the organisation that is acted on.
@@ -74,22 +77,31 @@ pub fn client(
     then: impl FnOnce(&mut Cx<'_>, Caller) -> Step + 'static,
 ) -> Step {
     let Some(text) = client_key(cx.head) else {
-        return missing_key().into();
+        // A key in the wrong place is a mistake to be told, not somebody without one.
+        if shows_a_key(cx.head) {
+            return missing_key().into();
+        }
+        return anonymous::caller(cx, scopes, |cx, caller| match caller {
+            Some(caller) => known(cx, caller, then),
+            None => missing_key().into(),
+        });
     };
     let Ok(verified) = ApiKey::parse_and_verify(&cx.shared.config.installation, text) else {
         return bad_key().into();
     };
     with_record(cx, verified, move |cx, verified, record| {
         match judge(&verified, record, cx.now, scopes) {
-            Ok(caller) => {
-                cx.notes.org = Some(caller.org.clone());
-                cx.notes.key = Some(caller.key.id.clone());
-                cx.notes.project.clone_from(&caller.key.project);
-                then(cx, caller)
-            }
+            Ok(caller) => known(cx, caller, then),
             Err(refused) => refused.into(),
         }
     })
+}
+
+fn known(cx: &mut Cx<'_>, caller: Caller, then: impl FnOnce(&mut Cx<'_>, Caller) -> Step) -> Step {
+    cx.notes.org = Some(caller.org.clone());
+    cx.notes.key = Some(caller.key.id.clone());
+    cx.notes.project.clone_from(&caller.key.project);
+    then(cx, caller)
 }
 
 /// Lets an administrator through: the installation's admin key, or a client key of scope `admin`
@@ -230,6 +242,7 @@ fn judge(
     Ok(Caller {
         org: verified.organisation.as_str().to_owned(),
         key,
+        visitor: None,
     })
 }
 
@@ -240,6 +253,12 @@ fn client_key(head: &Head) -> Option<&str> {
         ErrorDialect::OpenAi => None,
     };
     bearer(head).or_else(own)
+}
+
+fn shows_a_key(head: &Head) -> bool {
+    ["authorization", "x-api-key", "api-key"]
+        .into_iter()
+        .any(|name| head.header(name).is_some())
 }
 
 fn bearer(head: &Head) -> Option<&str> {

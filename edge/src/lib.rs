@@ -22,6 +22,7 @@ pub mod routes;
 
 mod account;
 mod admin;
+mod anonymous;
 mod api_error;
 mod assets;
 mod auth;

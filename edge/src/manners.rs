@@ -15,6 +15,8 @@ use crate::request::Head;
 pub struct Manners {
     /// Web pages that may call.
     pub origins: Origins,
+    /// The header that tells a caller's address and that no caller can set, where there is one.
+    pub client_address: Option<String>,
 }
 
 impl Manners {

@@ -9,7 +9,9 @@
 
 use tidegate_wire_openai::Endpoint;
 
-use crate::admin::{audit, keys, logs, policies, registration, routes as aliases, servers, stats};
+use crate::admin::{
+    anonymous, audit, keys, logs, policies, registration, routes as aliases, servers, stats,
+};
 use crate::api_error::ApiError;
 use crate::assets;
 use crate::auth::{self, Admin, Caller, Scope};
@@ -110,6 +112,8 @@ pub static ROUTES: &[Route] = &[
 
     get("/admin/policies/reliability", "getPolicy", ByAdmin(|_, admin, _| policies::show(admin))),
     put("/admin/policies/reliability", "putPolicy", ByAdmin(|_, admin, _| policies::put(admin))),
+    get("/admin/policies/anonymous", "getAnonymous", ByAdmin(|_, admin, _| anonymous::show(admin))),
+    put("/admin/policies/anonymous", "putAnonymous", ByAdmin(|_, admin, _| anonymous::put(admin))),
 
     get("/admin/keys", "listKeys", ByAdmin(|_, admin, _| keys::list(admin))),
     post("/admin/keys", "mintKey", ByAdmin(|_, admin, _| keys::mint(admin))),

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::fleet::{
-    ReliabilityPolicy, Route, ServerState, Snapshot, SnapshotServer,
+    AnonymousPolicy, ReliabilityPolicy, Route, ServerState, Snapshot, SnapshotServer,
 };
 use tidegate_egress::{Endpoint, Gate};
 use tidegate_vault::{Context, Keyring, Secret};
@@ -81,6 +81,8 @@ pub struct Routing {
     pub routes: BTreeMap<String, Route>,
     /// Timeouts and limits.
     pub policy: ReliabilityPolicy,
+    /// Who may ask without a key, if anybody may.
+    pub anonymous: Option<AnonymousPolicy>,
 }
 
 impl Routing {
@@ -107,6 +109,7 @@ impl Routing {
             by_id,
             routes: snapshot.routes,
             policy: snapshot.policy,
+            anonymous: snapshot.anonymous,
         }
     }
 }

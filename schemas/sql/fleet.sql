@@ -32,6 +32,12 @@ CREATE TABLE IF NOT EXISTS policy (
     policy TEXT NOT NULL
 );
 
+-- Who may ask without a key, once it was set.
+CREATE TABLE IF NOT EXISTS anonymous (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    policy TEXT NOT NULL
+);
+
 -- Counters: the snapshot's version, audit messages written so far, whether the directory was told.
 CREATE TABLE IF NOT EXISTS meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),

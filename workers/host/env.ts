@@ -23,6 +23,8 @@ export interface Env {
   ALLOW_HOSTS?: string;
   /** Web origins whose pages may call `/v1`, separated by commas, or `*`. */
   CORS_ORIGINS?: string;
+  /** The header in which the platform or a proxy tells the caller's address, whatever the caller sent. */
+  CLIENT_ADDRESS_HEADER?: string;
   /** "1" where the platform has no cron: the directory keeps the minute itself. */
   ALARM_CRON?: string;
   /** "1" opens `POST /debug/panic`, for tests. Never in production. */
@@ -38,5 +40,6 @@ export function bindings(env: Env): string {
     allow_loopback: env.ALLOW_LOOPBACK === "1",
     allow_hosts: env.ALLOW_HOSTS ?? "",
     cors_origins: env.CORS_ORIGINS ?? "",
+    client_address_header: env.CLIENT_ADDRESS_HEADER ?? "",
   });
 }

@@ -19,6 +19,8 @@ pub struct Bindings {
     allow_hosts: String,
     #[serde(default)]
     cors_origins: String,
+    #[serde(default)]
+    client_address_header: String,
 }
 
 /// The environment is not one to run in. Never quotes a value.
@@ -39,6 +41,22 @@ pub enum Misconfigured {
     /// `CORS_ORIGINS`.
     #[error("CORS_ORIGINS cannot be used: {0}")]
     CorsOrigins(OriginsRefused),
+    /// `CLIENT_ADDRESS_HEADER`.
+    #[error(
+        "CLIENT_ADDRESS_HEADER is not the name of a header: give the one that your proxy sets, such as \
+         x-real-ip, or leave it out"
+    )]
+    ClientAddressHeader,
+}
+
+/// A header's name as requests have it, in lower case.
+fn header_name(text: &str) -> Result<Option<String>, Misconfigured> {
+    let name = text.trim().to_ascii_lowercase();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !name.bytes().all(fits) {
+        return Err(Misconfigured::ClientAddressHeader);
+    }
+    Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
 impl Bindings {
@@ -58,6 +76,7 @@ impl Bindings {
         let gate = self.gate()?;
         let manners = Manners {
             origins: Origins::parse(&self.cors_origins).map_err(Misconfigured::CorsOrigins)?,
+            client_address: header_name(&self.client_address_header)?,
         };
         let admin_key = self.admin_key.clone().filter(|key| !key.is_empty());
         let (installation, keyring) = self.keys()?;

@@ -9,6 +9,7 @@
 //! record to write before the answer leaves, so that forgetting the machine forgets no charge.
 
 mod charge;
+mod crowd;
 mod window;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use charge::{Charge, Overuse};
+pub use crowd::Crowd;
 use window::{Amount, Window};
 
 use crate::ids::RequestId;
@@ -72,6 +74,8 @@ pub enum Limit {
     Tokens,
     /// Requests at once.
     Concurrency,
+    /// Visitors that one object remembers.
+    Visitors,
 }
 
 /// Why a request may not go on.
@@ -262,6 +266,11 @@ impl KeyLimiter {
                 self.window.empty_at(|amount| amount.tokens),
             ),
         }
+    }
+
+    /// Whether nothing counts any more: forgetting the machine forgets nothing.
+    pub fn is_idle(&self) -> bool {
+        self.charges.is_empty()
     }
 
     /// Requests that hold a place.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::instance::{CheckReport, InstanceSpec};
 use super::key::KeyLimits;
 use super::once::{Once, OnceReply};
-pub use super::policy::ReliabilityPolicy;
+pub use super::policy::{AnonymousPolicy, ReliabilityPolicy};
 pub use super::server::{ServerChange, ServerEntry, ServerState, ServerStatus, ServerView};
 
 /// A command and in whose name it is given. A command alone is a message too.
@@ -121,6 +121,13 @@ pub enum FleetCommand {
         /// The numbers.
         policy: ReliabilityPolicy,
     },
+    /// Who may ask without a key.
+    Anonymous,
+    /// Replaces that.
+    PutAnonymous {
+        /// All of it.
+        policy: AnonymousPolicy,
+    },
     /// Facts from an instance, applied once for each event id. Answer: `Done`.
     Announce {
         /// Makes a repeated delivery harmless.
@@ -168,7 +175,8 @@ impl FleetCommand {
             | Self::RevokeKey { .. }
             | Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
-            | Self::PutPolicy { .. } => true,
+            | Self::PutPolicy { .. }
+            | Self::PutAnonymous { .. } => true,
             Self::Server { .. }
             | Self::Servers(_)
             | Self::Snapshot { .. }
@@ -177,6 +185,7 @@ impl FleetCommand {
             | Self::Routes
             | Self::Route { .. }
             | Self::Policy
+            | Self::Anonymous
             | Self::Announce { .. }
             | Self::Cron
             | Self::Stats
@@ -230,6 +239,11 @@ pub enum FleetAnswer {
     Policy {
         /// It.
         policy: ReliabilityPolicy,
+    },
+    /// Who may ask without a key.
+    Anonymous {
+        /// It.
+        policy: AnonymousPolicy,
     },
     /// Totals.
     Stats {
@@ -303,6 +317,9 @@ pub struct Snapshot {
     pub routes: BTreeMap<String, Route>,
     /// The reliability policy.
     pub policy: ReliabilityPolicy,
+    /// Who may ask without a key, if anybody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<AnonymousPolicy>,
 }
 
 /// A server in the snapshot.

@@ -37,11 +37,17 @@ pub enum KeyCommand {
         limits: KeyLimits,
         /// Prompt estimate plus `max_tokens`: reserved now, settled by what was really used.
         reserve_tokens: u64,
+        /// Whose limits, where an object keeps those of many: callers without a key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        visitor: Option<String>,
     },
     /// The request goes on: its place is held for another minute. Answer: `Done`.
     Renew {
         /// The request.
         request: String,
+        /// Whose, as it was admitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        visitor: Option<String>,
     },
     /// The request ended. Answer: `Done`.
     Settle {
@@ -51,6 +57,9 @@ pub enum KeyCommand {
         used_tokens: u64,
         /// Whether the request never reached a server: then it does not count at all.
         refund: bool,
+        /// Whose, as it was admitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        visitor: Option<String>,
     },
 }
 
@@ -65,7 +74,7 @@ pub enum KeyAnswer {
     },
     /// Over one of them.
     Denied {
-        /// Which: `requests`, `tokens` or `concurrency`.
+        /// Which: `requests`, `tokens`, `concurrency` or `visitors`.
         limit: String,
         /// When asking again makes sense.
         retry_after_ms: u64,

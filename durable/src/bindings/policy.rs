@@ -1,4 +1,4 @@
-//! An organisation's reliability policy.
+//! An organisation's policies.
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,35 @@ impl Default for ReliabilityPolicy {
             health_timeout_ms: 10_000,
             unhealthy_after: 3,
             healthy_after: 1,
+        }
+    }
+}
+
+/// Who may ask without a key, and how much. Only the organisation `default` can have it, for a request without
+/// a key names no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AnonymousPolicy {
+    /// Whether anybody may.
+    pub enabled: bool,
+    /// Models and routes that may be asked for.
+    pub models: Vec<String>,
+    /// Requests a minute, for each address.
+    pub requests_per_minute: u64,
+    /// Tokens a minute, for each address.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once, for each address.
+    pub concurrency: Option<u32>,
+}
+
+impl Default for AnonymousPolicy {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            models: Vec::new(),
+            requests_per_minute: 60,
+            tokens_per_minute: None,
+            concurrency: None,
         }
     }
 }

@@ -221,7 +221,7 @@ fn repeated(names: &[String]) -> Option<&String> {
     names.iter().find(|name| !seen.insert(*name))
 }
 
-fn count(param: &str, length: usize, low: usize, high: usize) -> Result<(), Refused> {
+pub(super) fn count(param: &str, length: usize, low: usize, high: usize) -> Result<(), Refused> {
     if (low..=high).contains(&length) {
         return Ok(());
     }
@@ -229,7 +229,7 @@ fn count(param: &str, length: usize, low: usize, high: usize) -> Result<(), Refu
     Err(refused(param, reason))
 }
 
-fn name(param: &str, name: &str) -> Result<(), Refused> {
+pub(super) fn name(param: &str, name: &str) -> Result<(), Refused> {
     text(param, name, MAX_NAME)
 }
 

@@ -12,6 +12,7 @@
 //! (`Instance`), how one is chosen (the edge).
 
 mod announce;
+mod anonymous;
 mod audit;
 mod checks;
 mod keys;
@@ -30,11 +31,13 @@ use std::collections::BTreeMap;
 
 use crate::bindings::ObjectName;
 use crate::bindings::directory::DirectoryCommand;
-use crate::bindings::fleet::{FleetAnswer, FleetCommand, FleetMessage, ReliabilityPolicy, Route};
+use crate::bindings::fleet::{
+    AnonymousPolicy, FleetAnswer, FleetCommand, FleetMessage, ReliabilityPolicy, Route,
+};
 use crate::bindings::journal::{AuditEntry, JournalCommand, day_of};
 use crate::driver::{Cx, Object, TurnError, encode};
 use crate::ports::StoreError;
-use crate::records::fleet::{FleetMeta, ServerRecord, load_policy, load_routes};
+use crate::records::fleet::{FleetMeta, ServerRecord, load_anonymous, load_policy, load_routes};
 use crate::records::schema::statements;
 use crate::turn::{EffectId, Outcome, Reply};
 use tidegate_domain::time::Timestamp;
@@ -48,6 +51,7 @@ pub struct Fleet {
     servers: BTreeMap<String, ServerRecord>,
     routes: BTreeMap<String, Route>,
     policy: ReliabilityPolicy,
+    anonymous: AnonymousPolicy,
     meta: FleetMeta,
     stored_meta: FleetMeta,
     /// In whose name this turn acts.
@@ -60,7 +64,7 @@ pub struct Fleet {
 
 impl Object for Fleet {
     const SCHEMA: &'static [&'static str] =
-        &statements::<6>(include_str!("../../../schemas/sql/fleet.sql"));
+        &statements::<7>(include_str!("../../../schemas/sql/fleet.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let org = cx.name.org().ok_or_else(|| StoreError::Unreadable {
@@ -73,6 +77,7 @@ impl Object for Fleet {
             servers: ServerRecord::load_all(cx.sql)?,
             routes: load_routes(cx.sql)?,
             policy: load_policy(cx.sql)?,
+            anonymous: load_anonymous(cx.sql)?,
             meta,
             stored_meta: meta,
             actor: String::new(),
@@ -144,6 +149,10 @@ impl Fleet {
                 policy: self.policy.clone(),
             },
             FleetCommand::PutPolicy { policy } => self.put_policy(cx, policy)?,
+            FleetCommand::Anonymous => FleetAnswer::Anonymous {
+                policy: self.anonymous.clone(),
+            },
+            FleetCommand::PutAnonymous { policy } => self.put_anonymous(cx, policy)?,
             FleetCommand::Announce {
                 event_id,
                 instance,

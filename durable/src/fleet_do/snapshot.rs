@@ -31,6 +31,7 @@ impl Fleet {
                     .collect(),
                 routes: self.routes.clone(),
                 policy: self.policy.clone(),
+                anonymous: self.shown_anonymous(),
             };
             self.snapshot = Cached {
                 version: self.meta.version,

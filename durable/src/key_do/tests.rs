@@ -1,3 +1,5 @@
+mod visitors;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -95,6 +97,7 @@ fn admit(request: &str, limits: KeyLimits, reserve_tokens: u64) -> KeyCommand {
         request: request.to_owned(),
         limits,
         reserve_tokens,
+        visitor: None,
     }
 }
 
@@ -103,6 +106,7 @@ fn settle(request: &str, used_tokens: u64, refund: bool) -> KeyCommand {
         request: request.to_owned(),
         used_tokens,
         refund,
+        visitor: None,
     }
 }
 
@@ -178,6 +182,7 @@ fn the_write_budget_is_one_row_in_and_one_row_out_and_none_for_a_denial() {
     budget(&world, 0, "the same again");
     let renew = KeyCommand::Renew {
         request: "r1".to_owned(),
+        visitor: None,
     };
     world.now_ms += 20_000;
     world.call(&renew).unwrap();

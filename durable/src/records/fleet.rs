@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use tidegate_domain::time::Timestamp;
 
 use crate::bindings::fleet::{
-    KeyRecord, ReliabilityPolicy, Route, ServerEntry, ServerState, ServerStatus, ServerView,
-    SnapshotServer,
+    AnonymousPolicy, KeyRecord, ReliabilityPolicy, Route, ServerEntry, ServerState, ServerStatus,
+    ServerView, SnapshotServer,
 };
 use crate::bindings::instance::{InstanceSpec, TotalsView};
 use crate::driver::{decode, encode};
@@ -300,6 +300,31 @@ pub fn put_policy(sql: &dyn Sql, policy: &ReliabilityPolicy) -> Result<(), Store
         "INSERT INTO policy (one, policy) VALUES (1, ?) \
          ON CONFLICT (one) DO UPDATE SET policy = excluded.policy",
         &[Value::from(encode("reliability policy", policy)?)],
+    )?;
+    Ok(())
+}
+
+/// Who may ask without a key: stored, or nobody.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn load_anonymous(sql: &dyn Sql) -> Result<AnonymousPolicy, StoreError> {
+    let rows = sql.exec("SELECT policy FROM anonymous", &[])?;
+    let Some(row) = rows.first() else {
+        return Ok(AnonymousPolicy::default());
+    };
+    decode("anonymous policy", text("anonymous policy", row, 0)?)
+}
+
+/// Writes it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn put_anonymous(sql: &dyn Sql, policy: &AnonymousPolicy) -> Result<(), StoreError> {
+    sql.exec(
+        "INSERT INTO anonymous (one, policy) VALUES (1, ?) \
+         ON CONFLICT (one) DO UPDATE SET policy = excluded.policy",
+        &[Value::from(encode("anonymous policy", policy)?)],
     )?;
     Ok(())
 }

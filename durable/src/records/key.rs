@@ -1,5 +1,8 @@
 //! What a key stores: one row for each request of the last minute.
 //!
+//! The charge of a visitor is stored under `{visitor}/{request}`; a key's own under the request alone, which
+//! holds no slash.
+//!
 //! Invariant: one row write per change. Rows that mean nothing any more stay until their slot is used
 //! again or the key falls idle, and are told apart by their own times.
 
@@ -12,18 +15,21 @@ use crate::records::columns::{LARGEST_INTEGER, counter, integer, integer_if_any,
 
 const RECORD: &str = "charge";
 
-/// Every row, the earliest admission first, each with its slot.
+/// Every row, the earliest admission first, each with its slot and its visitor (a key's own: none).
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn all(sql: &dyn Sql) -> Result<Vec<(i64, Charge)>, StoreError> {
+pub fn all(sql: &dyn Sql) -> Result<Vec<(i64, String, Charge)>, StoreError> {
     sql.exec(
         "SELECT slot, request, admitted_at_ms, tokens, lease_until_ms, over_at_ms, over_tokens \
          FROM charges ORDER BY admitted_at_ms, slot",
         &[],
     )?
     .iter()
-    .map(|row| Ok((integer(RECORD, row, 0)?, charge(row)?)))
+    .map(|row| {
+        let (visitor, charge) = charge(row)?;
+        Ok((integer(RECORD, row, 0)?, visitor, charge))
+    })
     .collect()
 }
 
@@ -31,7 +37,7 @@ pub fn all(sql: &dyn Sql) -> Result<Vec<(i64, Charge)>, StoreError> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn keep(sql: &dyn Sql, slot: i64, charge: &Charge) -> Result<(), StoreError> {
+pub fn keep(sql: &dyn Sql, slot: i64, visitor: &str, charge: &Charge) -> Result<(), StoreError> {
     sql.exec(
         "INSERT INTO charges (slot, request, admitted_at_ms, tokens, lease_until_ms, over_at_ms, \
          over_tokens) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET \
@@ -40,7 +46,7 @@ pub fn keep(sql: &dyn Sql, slot: i64, charge: &Charge) -> Result<(), StoreError>
          over_at_ms = excluded.over_at_ms, over_tokens = excluded.over_tokens",
         &[
             Value::from(slot),
-            Value::from(charge.request.as_str()),
+            Value::from(format!("{}{}", prefix(visitor), charge.request.as_str())),
             Value::from(charge.admitted_at.as_ms()),
             Value::from(whole(charge.tokens)),
             Value::from(charge.lease_until.map(Timestamp::as_ms)),
@@ -60,15 +66,16 @@ pub fn erase(sql: &dyn Sql, slot: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Moves every time in every row back.
+/// Moves every time in every row of a visitor back.
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn shift(sql: &dyn Sql, back: Span) -> Result<(), StoreError> {
+pub fn shift(sql: &dyn Sql, visitor: &str, back: Span) -> Result<(), StoreError> {
     sql.exec(
         "UPDATE charges SET admitted_at_ms = admitted_at_ms - ?1, \
-         lease_until_ms = lease_until_ms - ?1, over_at_ms = over_at_ms - ?1",
-        &[Value::from(back.as_ms())],
+         lease_until_ms = lease_until_ms - ?1, over_at_ms = over_at_ms - ?1 \
+         WHERE substr(request, 1, length(?2)) = ?2",
+        &[Value::from(back.as_ms()), Value::from(prefix(visitor))],
     )?;
     Ok(())
 }
@@ -82,7 +89,16 @@ pub fn clear(sql: &dyn Sql) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn charge(row: &Row) -> Result<Charge, StoreError> {
+fn prefix(visitor: &str) -> String {
+    if visitor.is_empty() {
+        return String::new();
+    }
+    format!("{visitor}/")
+}
+
+fn charge(row: &Row) -> Result<(String, Charge), StoreError> {
+    let stored = text(RECORD, row, 1)?;
+    let (visitor, request) = stored.split_once('/').unwrap_or(("", stored));
     let overuse = match integer_if_any(row, 5) {
         Some(at_ms) => Some(Overuse {
             at: Timestamp::from_ms(at_ms),
@@ -90,13 +106,14 @@ fn charge(row: &Row) -> Result<Charge, StoreError> {
         }),
         None => None,
     };
-    Ok(Charge {
-        request: RequestId::new(text(RECORD, row, 1)?),
+    let charge = Charge {
+        request: RequestId::new(request),
         admitted_at: Timestamp::from_ms(integer(RECORD, row, 2)?),
         tokens: counter(RECORD, row, 3)?,
         lease_until: integer_if_any(row, 4).map(Timestamp::from_ms),
         overuse,
-    })
+    };
+    Ok((visitor.to_owned(), charge))
 }
 
 /// Charges are bounded far below this by the machine that makes them.

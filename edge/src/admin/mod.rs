@@ -12,6 +12,7 @@ pub mod registration;
 mod registration_body;
 pub mod servers;
 
+pub mod anonymous;
 pub mod keys;
 pub mod policies;
 pub mod routes;

@@ -115,9 +115,15 @@ impl Inference {
                 );
                 return;
             }
-            let message = format!(
-                "This key is over its limit of {limit}. Wait as long as `Retry-After` says, or ask for a higher limit."
-            );
+            let message = match (&self.caller.visitor, limit.as_str()) {
+                (None, _) => format!(
+                    "This key is over its limit of {limit}. Wait as long as `Retry-After` says, or ask for a higher limit."
+                ),
+                (Some(_), "visitors") => "Too many callers without a key are here at the moment. Wait as long as `Retry-After` says, or send a key.".to_owned(),
+                (Some(_), _) => format!(
+                    "This address is over the limit of {limit} for callers without a key. Wait as long as `Retry-After` says, or send a key."
+                ),
+            };
             let error = ApiError::new(ErrorCode::RateLimitExceeded, message)
                 .retry_after(Some(super::span(*retry_after_ms)));
             self.respond_error(cx, error);
@@ -213,12 +219,9 @@ impl Inference {
                 request: cx.request_id.to_owned(),
                 used_tokens: used,
                 refund,
+                visitor: self.caller.visitor_tag(),
             };
-            tell(
-                cx,
-                ObjectName::key(&self.org, &self.caller.key.id),
-                &message,
-            );
+            tell(cx, self.caller.limits_object(), &message);
         }
         let server = self.committed.and_then(|number| self.attempts.get(number));
         let server = server.and_then(|attempt| self.instance(attempt.slot));

@@ -85,15 +85,10 @@ impl Inference {
             request: cx.request_id.to_owned(),
             limits: self.caller.key.limits,
             reserve_tokens: self.reserve(),
+            visitor: self.caller.visitor_tag(),
         };
         let call = self.fresh_call(Call::Key);
-        call_object(
-            cx,
-            call,
-            ObjectName::key(&self.org, &self.caller.key.id),
-            &message,
-            ASK_MS,
-        );
+        call_object(cx, call, self.caller.limits_object(), &message, ASK_MS);
     }
 
     /// What the request may use at most, as far as it says: the prompt, and `max_tokens` for each choice.
@@ -376,12 +371,9 @@ impl Inference {
         if matches!(self.key, KeyGate::Allowed(_)) {
             let message = KeyCommand::Renew {
                 request: cx.request_id.to_owned(),
+                visitor: self.caller.visitor_tag(),
             };
-            tell(
-                cx,
-                ObjectName::key(&self.org, &self.caller.key.id),
-                &message,
-            );
+            tell(cx, self.caller.limits_object(), &message);
         }
         if !self.leased.is_empty() {
             cx.effects.push(Effect::FlushAfter { ms: 0 });

@@ -16,6 +16,7 @@ mod document;
 mod world;
 
 mod access;
+mod anonymous;
 mod bad_bodies;
 mod bad_urls;
 mod changes;

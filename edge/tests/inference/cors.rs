@@ -9,7 +9,13 @@ const PAGE: &str = "https://app.example.com";
 
 fn open_to(origins: &str) -> Rig {
     let origins = Origins::parse(origins).unwrap();
-    Rig::with_manners(&["a"], Manners { origins })
+    Rig::with_manners(
+        &["a"],
+        Manners {
+            origins,
+            ..Manners::default()
+        },
+    )
 }
 
 fn from_page(rig: &Rig, path: &str) -> Head {

@@ -19,6 +19,7 @@ mod rig;
 mod talk;
 
 mod access;
+mod anonymous;
 mod breadth;
 mod breaks;
 mod cors;

@@ -206,7 +206,7 @@ impl World {
                     self.violate("a key is never over its limits", words);
                 }
             }
-            Ok(KeyCommand::Renew { request }) => {
+            Ok(KeyCommand::Renew { request, .. }) => {
                 if let Some(until) = known.held.get_mut(&request) {
                     *until = now + MINUTE_MS;
                 }

@@ -2,11 +2,18 @@
 //! command is there or nothing, and the command repeated brings the same end as an undisturbed run.
 
 use super::*;
-use crate::bindings::fleet::{KeyRecord, ReliabilityPolicy, Route, ServerChange};
+use crate::bindings::fleet::{AnonymousPolicy, KeyRecord, ReliabilityPolicy, Route, ServerChange};
 use crate::ports::Row;
 
-const TABLES: [&str; 7] = [
-    "servers", "keys", "routes", "policy", "meta", "outbox", "applied",
+const TABLES: [&str; 8] = [
+    "servers",
+    "keys",
+    "routes",
+    "policy",
+    "anonymous",
+    "meta",
+    "outbox",
+    "applied",
 ];
 
 fn rows(rig: &Rig<Fleet>) -> Vec<Vec<Row>> {
@@ -75,6 +82,12 @@ fn commands() -> Vec<FleetCommand> {
             name: "r".to_owned(),
         },
         FleetCommand::PutPolicy { policy },
+        FleetCommand::PutAnonymous {
+            policy: AnonymousPolicy {
+                requests_per_minute: 5,
+                ..AnonymousPolicy::default()
+            },
+        },
         announce("a", 1, status(ServerState::Ejected, "5 failures in a row")),
         announce("gone", 1, status(ServerState::Healthy, "")),
     ]
