@@ -82,7 +82,7 @@ pub struct Routing {
     /// Timeouts and limits.
     pub policy: ReliabilityPolicy,
     /// Who may ask without a key, if anybody may.
-    pub anonymous: Option<AnonymousPolicy>,
+    pub anonymous: Option<Box<AnonymousPolicy>>,
 }
 
 impl Routing {

@@ -319,7 +319,7 @@ pub struct Snapshot {
     pub policy: ReliabilityPolicy,
     /// Who may ask without a key, if anybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anonymous: Option<AnonymousPolicy>,
+    pub anonymous: Option<Box<AnonymousPolicy>>,
 }
 
 /// A server in the snapshot.

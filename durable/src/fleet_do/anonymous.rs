@@ -44,8 +44,9 @@ impl Fleet {
     }
 
     /// What the snapshot says of it.
-    pub(super) fn shown_anonymous(&self) -> Option<AnonymousPolicy> {
-        Some(self.anonymous.clone()).filter(|policy| policy.enabled)
+    pub(super) fn shown_anonymous(&self) -> Option<Box<AnonymousPolicy>> {
+        let policy = &self.anonymous;
+        policy.enabled.then(|| Box::new(policy.clone()))
     }
 }
 

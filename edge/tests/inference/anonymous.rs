@@ -17,12 +17,12 @@ fn open(client_address: Option<&str>) -> Rig {
             ..Manners::default()
         },
     );
-    rig.snapshot.anonymous = Some(AnonymousPolicy {
+    rig.snapshot.anonymous = Some(Box::new(AnonymousPolicy {
         enabled: true,
         models: vec!["m".to_owned()],
         concurrency: Some(2),
         ..AnonymousPolicy::default()
-    });
+    }));
     rig
 }
 
