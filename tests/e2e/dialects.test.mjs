@@ -98,3 +98,37 @@ test("the three say one text, and no client sees which it was", async (t) => {
   for (const [name, said] of Object.entries(texts)) assert.deepEqual(said, Array(ENGINES.length).fill(said[0]), name);
   assert.equal(texts["chat-stream"][0], HELLO);
 });
+
+/** Status of the plain ones and the last event of the streamed ones, where the engine has the route. */
+const TYPED = {
+  responses: { path: "/v1/responses", body: { input: "Say hello.", messages: undefined }, last: "response.completed", text: (answer) => answer.output.find((item) => item.type === "message").content[0].text },
+  messages: { path: "/v1/messages", body: { max_tokens: 64 }, last: "message_stop", text: (answer) => answer.content[0].text },
+};
+
+test("responses and Anthropic's messages: one answer where one was asked for, named events where a stream was", async (t) => {
+  const set = await stage(t, { policy: { ...NO_BREAKER, max_retries: 0, hedge: false } });
+  let answers = 0;
+  for (const engine of ENGINES) {
+    for (const [name, { path, body, last, text }] of Object.entries(TYPED)) {
+      for (const stream of [false, true]) {
+        const { status, contentType, chunks } = recording(engine, stream ? `${name}-stream` : name);
+        if (status !== 200) continue;
+        await set.upstreams[0].behave("raw", { content_type: contentType, parts: chunks.map((chunk) => ({ base64: chunk.toString("base64") })) }, { path });
+        const reply = await set.ask({ ...body, ...(stream ? { stream } : {}) }, { path });
+        const about = `${engine}/${name}: ${reply.text.slice(0, 300)}`;
+        assert.deepEqual([reply.end, reply.status], ["complete", 200], about);
+        if (stream) {
+          const frames = reply.text.trimEnd().split("\n\n");
+          assert.ok(frames.every((frame) => /^event: \S+\ndata: \{/.test(frame)), about);
+          assert.ok(frames.at(-1).startsWith(`event: ${last}\n`), frames.at(-1));
+        } else {
+          // transformers serve streams a response to whoever does not forbid it.
+          assert.match(reply.headers["content-type"], /^application\/json/, about);
+          assert.equal(text(reply.json), HELLO, about);
+        }
+        answers += 1;
+      }
+    }
+  }
+  assert.equal(answers, 10);
+});

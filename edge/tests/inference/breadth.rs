@@ -303,3 +303,21 @@ fn another_server_of_the_model_may_have_the_route() {
     );
     assert_eq!(rig.talk(id).error().1, "endpoint_not_supported");
 }
+
+#[test]
+fn a_response_that_its_server_streams_unasked_is_one_answer() {
+    let mut rig = Rig::new(&["a"]);
+    let (id, _) = rig.request("/v1/responses", &json!({"model": "m", "input": PROMPT}));
+    rig.grant(id, "a");
+    rig.headers(id, 0, 200, SSE);
+    let events = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"output\":[]}}\n\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"status\":\"completed\",\"output\":[{\"type\":\"message\",\"id\":\"msg_1\"}],\"usage\":{\"input_tokens\":5,\"output_tokens\":2,\"total_tokens\":7}}}\n\n";
+    rig.whole(id, 0, events.as_bytes());
+    assert_eq!(
+        rig.talk(id).header("content-type"),
+        Some("application/json")
+    );
+    let told = rig.talk(id).json();
+    assert_eq!(told["output"][0]["id"], "msg_1");
+    assert_eq!(told["store"], true, "filled in like any other");
+    assert_eq!(rig.flush(), ["tell a: settle success 5+2"]);
+}
