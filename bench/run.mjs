@@ -42,6 +42,8 @@ const BEHAVIOURS = {
   burst: { do: "pace", chunks: 200 },
   long: { do: "pace", chunks: 20, interval_ms: 400, first_ms: 400 },
 };
+/** Connections of the round that is not counted. */
+const WARM_AT = 16;
 /** What is not whole after five times the eight seconds that such a stream takes has failed. */
 const LONG_TIMEOUT_S = 40;
 
@@ -114,15 +116,18 @@ function lost(missing, name, error) {
  * another start each round, so that none always runs in the wake of the same one. */
 async function rounds(mode, { upstream, targets, settings, samples, missing }) {
   await order(upstream, BEHAVIOURS[mode]);
+  const span = { seconds: settings.seconds };
+  const kind = mode === "plain" ? "plain" : "stream";
+  const here = () => targets.filter(({ name }) => !missing.some((one) => one.name === name) && (ONLY[name]?.includes(mode) ?? true));
+  // Not counted: V8 compiles what is hot, the Wasm above all, while the first thousand requests come.
+  for (const target of here()) await sample(mode, target, { mode: kind, connections: WARM_AT, span }, { samples: [], missing }, "warm-up");
   const count = mode === "plain" ? settings.rounds : settings.streamRounds;
   for (const connections of mode === "burst" ? settings.burstLevels : settings.levels) {
     for (let round = 0; round < count; round += 1) {
       for (let turn = 0; turn < targets.length; turn += 1) {
         const target = targets[(round + turn) % targets.length];
-        if (missing.some(({ name }) => name === target.name)) continue;
-        if (ONLY[target.name] && !ONLY[target.name].includes(mode)) continue;
-        const span = { seconds: settings.seconds };
-        await sample(mode, target, { mode: mode === "plain" ? "plain" : "stream", connections, span }, { samples, missing }, `round ${round + 1}`);
+        if (!here().includes(target)) continue;
+        await sample(mode, target, { mode: kind, connections, span }, { samples, missing }, `round ${round + 1}`);
       }
     }
   }
