@@ -192,6 +192,38 @@ fn a_slot_that_freed_a_moment_ago_goes_to_who_comes_next() {
 }
 
 #[test]
+fn a_full_list_keeps_nobody_from_a_slot_that_is_free() {
+    let full_list = |n, candidates: &[&str]| {
+        Event::Asked(Ask {
+            max_waiting: 1,
+            ..ask(n, candidates)
+        })
+    };
+    let mut model = Waiters::default();
+    assert_eq!(
+        model.handle(at(1), full_list(1, &["a"])),
+        [asked_of("a", 1)]
+    );
+    assert_eq!(
+        model.handle(at(2), freed("b", 1)),
+        [],
+        "of no use to who waits"
+    );
+    let effects = model.handle(at(3), full_list(2, &["a", "c"]));
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Tell {
+                said: Said::Full { .. },
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+    assert_eq!(model.handle(at(4), full_list(3, &["a", "b"])), [go(3, "b")]);
+}
+
+#[test]
 fn an_old_report_of_room_is_not_believed() {
     let mut model = Waiters::default();
     assert_eq!(model.handle(at(0), freed("a", 1)), []);
