@@ -1,5 +1,14 @@
 //! `docs/endpoints.md` lists every endpoint, those of JSON bodies and the others, with what its row in the
 //! code says.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 use tidegate_wire_openai::endpoint::Traits;
 use tidegate_wire_openai::{AnswerBody, Endpoint, RequestBody};
