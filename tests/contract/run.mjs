@@ -3,6 +3,7 @@
 //
 //   node tests/contract/run.mjs            as `npm test` does
 //   node tests/contract/run.mjs --built    with the build that is there
+//   … -- --include-path /v1/embeddings     what stands behind -- is schemathesis's own
 //
 // The model servers behind it answer, so a 5xx is the gateway's own. Requests follow from the seed.
 import { mkdtempSync, rmSync } from "node:fs";
@@ -25,6 +26,12 @@ const SPARE = 40;
  * fields is the model server's to refuse. */
 const CHECKS = ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance", "response_schema_conformance", "unsupported_method", "ignored_auth"];
 
+/** Ours, and behind `--` those of schemathesis. */
+function split(args) {
+  const at = args.indexOf("--");
+  return at < 0 ? [args, []] : [args.slice(0, at), args.slice(at + 1)];
+}
+
 async function demand(gateway, org, method, path, body) {
   const reply = await gateway.admin(org, method, path, body);
   if (reply.status !== 200 && reply.status !== 201) throw new Trouble(`${method} /admin/${path}: ${reply.status} ${reply.text}`);
@@ -45,7 +52,7 @@ async function furnish(gateway, upstream) {
 }
 
 await program(async () => {
-  const args = process.argv.slice(2);
+  const [args, more] = split(process.argv.slice(2));
   await nodeModules();
   if (!args.includes("--built")) await build({ fast: args.includes("--fast") });
   await run("cargo build", "cargo", ["build", "--quiet", "--package", "tidegate-upstream"]);
@@ -59,7 +66,7 @@ await program(async () => {
   const { code } = await runToEnd(interpreter, [
     "-m", "schemathesis.cli", "--config-file", join(HERE, "schemathesis.toml"), "run", join(ROOT, "schemas", "openapi", "openapi.json"), "--url", gateway.url,
     "--checks", CHECKS.join(","), "--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", String(SEED), "--workers", "1",
-    "--no-shrink", "--warnings", "off", "--request-timeout", "30",
+    "--no-shrink", "--warnings", "off", "--request-timeout", "30", ...more,
   ], { cwd: folder, env: { TIDEGATE_KEY: key, TIDEGATE_ADMIN_KEY: ADMIN_KEY, TIDEGATE_WORLD: JSON.stringify(world), SCHEMATHESIS_HOOKS: "hooks", PYTHONPATH: HERE, PYTHONDONTWRITEBYTECODE: "1", NO_COLOR: "1" } });
   if (!gateway.isRunning) throw new Trouble("the gateway ended by itself");
   await gateway.kill();
