@@ -1,6 +1,7 @@
 // Bodies that are not JSON: forms with files in, sound and subtitles out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import OpenAI, { toFile } from "openai";
 import { FORM, Sending, form, noise, sha256 } from "./harness/form.mjs";
 import { Gateway } from "./harness/gateway.mjs";
 import { now } from "./harness/http.mjs";
@@ -175,6 +176,25 @@ test("what is no sound never passes for it, and another server is asked", async 
   }
   await set.upstreams[1].behave("raw", { content_type: "audio/mpeg", parts: [] }, { path: SPEAK });
   refused(await set.ask(speech, { path: SPEAK }), 502, "upstream_invalid_answer");
+});
+
+test("OpenAI's client for Node sends and gets all of it, whatever comes first", async (t) => {
+  const set = await stage(t);
+  const client = new OpenAI({ baseURL: `${set.gateway.url}/v1`, apiKey: set.key, maxRetries: 0 });
+  for (const size of [1000, 20 * MIB]) {
+    const file = await toFile(noise(size), "a.wav");
+    assert.equal((await client.audio.transcriptions.create({ file, model: MODEL })).text, SAID);
+    assert.equal((await client.audio.transcriptions.create({ model: MODEL, file })).text, SAID);
+  }
+  const file = await toFile(noise(10), "a.wav");
+  assert.match(await client.audio.transcriptions.create({ file, model: MODEL, response_format: "srt" }), /^1\n/);
+  let text = "";
+  for await (const event of await client.audio.transcriptions.create({ file, model: MODEL, stream: true })) text += event.delta ?? "";
+  assert.equal(text, SAID);
+  const sound = await client.audio.speech.create(speech);
+  assert.equal((await sound.arrayBuffer()).byteLength, 4000);
+  const image = await toFile(noise(10), "a.png", { type: "image/png" });
+  assert.equal((await client.images.edit({ image, model: MODEL, prompt: "A tide gate." })).data[0].b64_json, "iVBORw0=");
 });
 
 test("twenty uploads of 20 MiB at once cost the gateway little memory", async (t) => {

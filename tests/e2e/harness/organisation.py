@@ -56,8 +56,11 @@ class Upstream:
 
     def script(self, *rules):
         """Each rule is a behaviour, given as its name and fields, and how often it is shown."""
-        rules = [{"path": "/v1/chat/completions", **({"times": times} if times else {}), "behaviour": {"do": do, **fields}} for do, fields, times in rules]
-        return send("PUT", f"{self.control}/_control/script", {"rules": rules})
+        return self.script_rules(*({"path": "/v1/chat/completions", **({"times": times} if times else {}), "behaviour": {"do": do, **fields}} for do, fields, times in rules))
+
+    def script_rules(self, *rules):
+        """Whole rules, as tests/upstream reads them."""
+        return send("PUT", f"{self.control}/_control/script", {"rules": list(rules)})
 
     def posts(self):
         requests = send("GET", f"{self.control}/_control/journal")["requests"]
