@@ -75,7 +75,20 @@ impl Object for Key {
                 limits,
                 reserve_tokens,
                 visitor,
+                settled,
             } => {
+                for ended in settled {
+                    let request = RequestId::new(ended.request);
+                    let used_tokens = ended.used_tokens;
+                    self.note(
+                        cx,
+                        ended.visitor,
+                        Event::Settled {
+                            request,
+                            used_tokens,
+                        },
+                    )?;
+                }
                 let visitor = visitor.unwrap_or_default();
                 let request = RequestId::new(request);
                 let ask = Ask {

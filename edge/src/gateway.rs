@@ -233,7 +233,8 @@ impl Gateway {
 
     /// What is still to be told to objects and found no ride.
     pub fn flush(&mut self, now: Timestamp) -> Vec<Effect> {
-        let mut effects = self.shared.outbox.drain();
+        let mut effects = self.shared.outbox.drain(now);
+        effects.extend(self.shared.outbox.next_flush(now).map(shared::flush_after));
         self.shared.flush_log(now, &mut effects);
         effects
     }

@@ -8,6 +8,8 @@ use tidegate_domain::time::{Span, Timestamp};
 /// How often one isolate offers an ejected server whose time is over its probe: the server grants one
 /// at a time, and each refusal costs a request one hop.
 const PROBE_EVERY: Span = Span::from_secs(1);
+/// So long is news of a load as good as asking: a fraction of what the shortest answer takes.
+const JUST_NOW: Span = Span::from_ms(100);
 /// Weight of the newest sample of the time to the first token.
 const NEWEST: f64 = 0.2;
 
@@ -43,6 +45,12 @@ impl LoadBoard {
     /// The load score last heard, with its time.
     pub fn load(&self, server: &str) -> Option<(u32, Timestamp)> {
         self.heard.get(server)?.load
+    }
+
+    /// Whether its load is known as well as if it had been asked.
+    pub fn has_just_heard(&self, server: &str, now: Timestamp) -> bool {
+        let load = self.load(server);
+        load.is_some_and(|(_, at)| now >= at && now.since(at) < JUST_NOW)
     }
 
     /// The mean time to the first token.

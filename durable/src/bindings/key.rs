@@ -40,6 +40,9 @@ pub enum KeyCommand {
         /// Whose limits, where an object keeps those of many: callers without a key.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         visitor: Option<String>,
+        /// Requests of the same key that ended before: what they held is free for this one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        settled: Vec<KeySettled>,
     },
     /// The request goes on: its place is held for another minute. Answer: `Done`.
     Renew {
@@ -61,6 +64,18 @@ pub enum KeyCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         visitor: Option<String>,
     },
+}
+
+/// An ended request that rides on an admission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySettled {
+    /// The request.
+    pub request: String,
+    /// Tokens really used.
+    pub used_tokens: u64,
+    /// Whose, as it was admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<String>,
 }
 
 /// The answer to [`KeyCommand::Admit`].

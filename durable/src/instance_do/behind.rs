@@ -83,8 +83,21 @@ impl WriteBehind {
     ) -> Result<(), StoreError> {
         // All of them, also those touched just now: another turn would cost more than they do.
         self.touched_since = None;
-        for request in std::mem::take(&mut self.touched) {
-            self.write_lease(cx, machine, request)?;
+        let touched = std::mem::take(&mut self.touched);
+        let is_over = |request: &RequestId| {
+            machine.lease(request).is_none() && self.stored.contains_key(request)
+        };
+        // The row of one that is over is written over by one that is new: half the rows under load.
+        let (mut over, live): (Vec<_>, Vec<_>) = touched.into_iter().partition(is_over);
+        for request in live {
+            self.write_lease(cx, machine, request, &mut over)?;
+        }
+        for request in over {
+            self.stored.remove(&request);
+            cx.sql.exec(
+                "DELETE FROM leases WHERE request = ?",
+                &[Value::from(request.as_str())],
+            )?;
         }
         let is_full = self.ended >= TOTALS_BATCH;
         // A clock that jumped back must not have them wait for the length of the jump.
@@ -100,35 +113,36 @@ impl WriteBehind {
         cx: &mut Cx<'_>,
         machine: &machine::Instance,
         request: RequestId,
+        over: &mut Vec<RequestId>,
     ) -> Result<(), StoreError> {
-        match machine.lease(&request) {
-            Some(lease) => {
-                let column = LeaseColumn::from_domain(lease);
-                if self
-                    .stored
-                    .get(&request)
-                    .is_some_and(|row| is_close(row, &column))
-                {
-                    return Ok(());
-                }
+        // One without a lease came and went.
+        let Some(lease) = machine.lease(&request) else {
+            return Ok(());
+        };
+        let column = LeaseColumn::from_domain(lease);
+        let row = self.stored.get(&request);
+        if row.is_some_and(|row| is_close(row, &column)) {
+            return Ok(());
+        }
+        let json = Value::from(encode("lease", &column)?);
+        let name = Value::from(request.as_str());
+        let old = if row.is_none() { over.pop() } else { None };
+        match old {
+            Some(old) => {
+                cx.sql.exec(
+                    "UPDATE leases SET request = ?, json = ? WHERE request = ?",
+                    &[name, json, Value::from(old.as_str())],
+                )?;
+                self.stored.remove(&old);
+            }
+            None => {
                 cx.sql.exec(
                     "INSERT OR REPLACE INTO leases (request, json) VALUES (?, ?)",
-                    &[
-                        Value::from(request.as_str()),
-                        Value::from(encode("lease", &column)?),
-                    ],
-                )?;
-                self.stored.insert(request, column);
-            }
-            None if self.stored.remove(&request).is_some() => {
-                cx.sql.exec(
-                    "DELETE FROM leases WHERE request = ?",
-                    &[Value::from(request.as_str())],
+                    &[name, json],
                 )?;
             }
-            // It came and went.
-            None => {}
         }
+        self.stored.insert(request, column);
         Ok(())
     }
 

@@ -98,6 +98,7 @@ fn admit(request: &str, limits: KeyLimits, reserve_tokens: u64) -> KeyCommand {
         limits,
         reserve_tokens,
         visitor: None,
+        settled: Vec::new(),
     }
 }
 
@@ -440,4 +441,49 @@ fn fifty_callers_at_once_get_exactly_the_limit() {
         }
     }
     assert_eq!(allowed, 60, "five seconds, one minute's worth");
+}
+
+#[test]
+fn what_rides_on_an_admission_is_settled_before_it_and_once() {
+    let one = KeyLimits {
+        concurrency: Some(1),
+        ..KeyLimits::default()
+    };
+    let riding = |request: &str, ended: &str| KeyCommand::Admit {
+        request: request.to_owned(),
+        limits: one,
+        reserve_tokens: 0,
+        visitor: None,
+        settled: vec![KeySettled {
+            request: ended.to_owned(),
+            used_tokens: 3,
+            visitor: None,
+        }],
+    };
+    let ask = |world: &mut World, command: &KeyCommand| answer(&world.call(command).unwrap());
+    let mut world = World::new();
+    assert!(matches!(
+        ask(&mut world, &admit("a", one, 0)),
+        KeyAnswer::Allowed { .. }
+    ));
+    assert!(matches!(
+        ask(&mut world, &admit("b", one, 0)),
+        KeyAnswer::Denied { .. }
+    ));
+    assert!(matches!(
+        ask(&mut world, &riding("b", "a")),
+        KeyAnswer::Allowed { .. }
+    ));
+    // A call that was lost brings the same again.
+    assert!(matches!(
+        ask(&mut world, &riding("b", "a")),
+        KeyAnswer::Allowed { .. }
+    ));
+    assert!(matches!(
+        ask(&mut world, &admit("c", one, 0)),
+        KeyAnswer::Denied { .. }
+    ));
+    let old = r#"{"command":"admit","request":"d","limits":{},"reserve_tokens":0}"#;
+    let read: KeyCommand = serde_json::from_str(old).unwrap();
+    assert_eq!(read, admit("d", KeyLimits::default(), 0));
 }

@@ -243,7 +243,7 @@ impl Shared {
     }
 }
 
-fn flush_after(span: Span) -> Effect {
+pub(super) fn flush_after(span: Span) -> Effect {
     Effect::FlushAfter {
         ms: u64::try_from(span.as_ms()).unwrap_or_default(),
     }

@@ -6,7 +6,7 @@
 use tidegate_domain::dispatch::{BreakReason, Failure};
 use tidegate_domain::outcome::FailureKind;
 use tidegate_durable::bindings::ObjectName;
-use tidegate_durable::bindings::key::KeyCommand;
+use tidegate_durable::bindings::key::{KeyCommand, KeySettled};
 use tidegate_wire_openai::{End, ErrorCode};
 
 use super::attempt::is_unserved;
@@ -28,6 +28,9 @@ enum Sent {
     /// One piece of this type.
     Whole(String),
 }
+
+/// Requests at once from which on one more for a moment is worth no message of its own.
+const ROOMY: u32 = 16;
 
 impl Inference {
     pub(super) fn commit(&mut self, cx: &mut Cx<'_>, number: usize) {
@@ -215,13 +218,28 @@ impl Inference {
         if self.key != KeyGate::Unlimited {
             let used = self.tokens.0.saturating_add(self.tokens.1);
             let refund = self.attempts.is_empty();
-            let message = KeyCommand::Settle {
-                request: cx.request_id.to_owned(),
-                used_tokens: used,
-                refund,
-                visitor: self.caller.visitor_tag(),
-            };
-            tell(cx, self.caller.limits_object(), &message);
+            let request = cx.request_id.to_owned();
+            let key = self.caller.limits_object();
+            let visitor = self.caller.visitor_tag();
+            // A place among few is wanted at once, perhaps through another isolate.
+            let limits = self.caller.key.limits;
+            let is_roomy = limits.concurrency.is_none_or(|most| most >= ROOMY);
+            if is_roomy && !refund {
+                let settled = KeySettled {
+                    request,
+                    used_tokens: used,
+                    visitor,
+                };
+                cx.shared.outbox.settle_key(&key, settled, cx.now);
+            } else {
+                let message = KeyCommand::Settle {
+                    request,
+                    used_tokens: used,
+                    refund,
+                    visitor,
+                };
+                tell(cx, key, &message);
+            }
         }
         let server = self.committed.and_then(|number| self.attempts.get(number));
         let server = server.and_then(|attempt| self.instance(attempt.slot));
@@ -240,12 +258,17 @@ impl Inference {
         account::close(cx, ended);
         // Nobody will hear whether calls that are still out arrive.
         for call in std::mem::take(&mut self.calls).into_values() {
-            if let Call::Ask { slot, riding } = call {
-                self.send_again(cx, slot, riding);
+            match call {
+                Call::Ask { slot, riding } => self.send_again(cx, slot, riding),
+                Call::Key { riding } => self.settle_key_again(cx, riding),
+                Call::Wait => {}
             }
         }
         self.flush(if self.pressed { 0 } else { RIDE_MS });
         if let Some(ms) = self.flush_within.take() {
+            if ms == 0 {
+                cx.shared.outbox.hurry();
+            }
             cx.effects.push(Effect::FlushAfter { ms });
         }
         cx.effects.push(Effect::Done);

@@ -34,6 +34,9 @@ impl Inference {
             self.run_one(cx, effect);
         }
         if let Some(ms) = self.flush_within.take() {
+            if ms == 0 {
+                cx.shared.outbox.hurry();
+            }
             cx.effects.push(Effect::FlushAfter { ms });
         }
         self.arm(cx);
@@ -81,14 +84,17 @@ impl Inference {
         if self.key != KeyGate::Asked {
             return;
         }
+        let key = self.caller.limits_object();
+        let riding = cx.shared.outbox.board_key(&key);
         let message = KeyCommand::Admit {
             request: cx.request_id.to_owned(),
             limits: self.caller.key.limits,
             reserve_tokens: self.reserve(),
             visitor: self.caller.visitor_tag(),
+            settled: riding.clone(),
         };
-        let call = self.fresh_call(Call::Key);
-        call_object(cx, call, self.caller.limits_object(), &message, ASK_MS);
+        let call = self.fresh_call(Call::Key { riding });
+        call_object(cx, call, key, &message, ASK_MS);
     }
 
     /// What the request may use at most, as far as it says: the prompt, and `max_tokens` for each choice.
@@ -159,10 +165,10 @@ impl Inference {
     pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, slot: usize) {
         if let Some(instance) = self.instance(slot) {
             let lease = self.lease_id(cx, slot);
-            cx.shared.outbox.cancel(&instance, &lease);
+            cx.shared.outbox.cancel(&instance, &lease, cx.now);
         }
         self.leased.retain(|leased| *leased != slot);
-        self.flush(0);
+        self.flush(if self.pressed { 0 } else { RIDE_MS });
     }
 
     /// What is in the outbox leaves within `ms`, if it finds no ride before.
@@ -334,6 +340,7 @@ impl Inference {
                 prompt_tokens: tokens.0,
                 completion_tokens: tokens.1,
             },
+            cx.now,
         );
         // The request may go on for long; its slot here is free now.
         self.flush(RIDE_MS);
@@ -365,7 +372,7 @@ impl Inference {
         for slot in &self.leased {
             if let Some(instance) = self.instance(*slot) {
                 let lease = self.lease_id(cx, *slot);
-                cx.shared.outbox.renew(&instance, &lease);
+                cx.shared.outbox.renew(&instance, &lease, cx.now);
             }
         }
         if matches!(self.key, KeyGate::Allowed(_)) {
@@ -376,6 +383,7 @@ impl Inference {
             tell(cx, self.caller.limits_object(), &message);
         }
         if !self.leased.is_empty() {
+            cx.shared.outbox.hurry();
             cx.effects.push(Effect::FlushAfter { ms: 0 });
         }
     }

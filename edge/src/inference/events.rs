@@ -4,7 +4,7 @@ use tidegate_domain::dispatch::{Event, Refusal};
 use tidegate_domain::outcome::{FailureKind, Outcome};
 use tidegate_domain::time::Span;
 use tidegate_durable::bindings::instance::{AskAnswer, DeniedWire, Turnover};
-use tidegate_durable::bindings::key::KeyAnswer;
+use tidegate_durable::bindings::key::{KeyAnswer, KeySettled};
 use tidegate_durable::bindings::model::WaitAnswer;
 
 use super::attempt::{Passed, Standing};
@@ -34,7 +34,7 @@ impl Inference {
         }
         match self.calls.remove(&call) {
             Some(Call::Ask { slot, riding }) => self.on_ask_answer(cx, slot, riding, outcome),
-            Some(Call::Key) => self.on_key_answer(cx, outcome),
+            Some(Call::Key { riding }) => self.on_key_answer(cx, riding, outcome),
             Some(Call::Wait) => self.on_wait_answer(cx, outcome),
             None => {}
         }
@@ -101,7 +101,7 @@ impl Inference {
     }
 
     /// A key whose limits cannot be asked is not let through: limits are never over, also in trouble.
-    fn on_key_answer(&mut self, cx: &mut Cx<'_>, outcome: CallOutcome) {
+    fn on_key_answer(&mut self, cx: &mut Cx<'_>, riding: Vec<KeySettled>, outcome: CallOutcome) {
         let answer = match outcome {
             CallOutcome::Answered(text) => serde_json::from_str::<KeyAnswer>(&text).ok(),
             CallOutcome::Failed(_) => None,
@@ -126,6 +126,7 @@ impl Inference {
                 Event::KeyDenied
             }
             None => {
+                self.settle_key_again(cx, riding);
                 self.key = KeyGate::Unreachable;
                 Event::KeyDenied
             }
@@ -341,13 +342,21 @@ impl Inference {
             return;
         };
         for settled in riding.settled {
-            cx.shared.outbox.settle(&instance, settled);
+            cx.shared.outbox.settle(&instance, settled, cx.now);
         }
         for request in riding.cancelled {
-            cx.shared.outbox.cancel(&instance, &request);
+            cx.shared.outbox.cancel(&instance, &request, cx.now);
         }
         for request in riding.renewed {
-            cx.shared.outbox.renew(&instance, &request);
+            cx.shared.outbox.renew(&instance, &request, cx.now);
+        }
+    }
+
+    /// The same for what rode to a key.
+    pub(super) fn settle_key_again(&mut self, cx: &mut Cx<'_>, riding: Vec<KeySettled>) {
+        let key = self.caller.limits_object();
+        for settled in riding {
+            cx.shared.outbox.settle_key(&key, settled, cx.now);
         }
     }
 

@@ -21,7 +21,7 @@ use tidegate_domain::placement::{Draw, Fitness, Server as Seen, Strategy, rank};
 use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::instance::Turnover;
-use tidegate_durable::bindings::key::KeyWindows;
+use tidegate_durable::bindings::key::{KeySettled, KeyWindows};
 use tidegate_wire_openai::endpoint::RequestBody;
 use tidegate_wire_openai::{Endpoint, Peek, PeekLimits, peek};
 
@@ -122,8 +122,8 @@ enum KeyGate {
 enum Call {
     /// An admission, with what rides on it: should the call be lost, it goes again.
     Ask { slot: usize, riding: Turnover },
-    /// The key's limits.
-    Key,
+    /// The key's limits, with what rides on it: should the call be lost, it goes again.
+    Key { riding: Vec<KeySettled> },
     /// The model's waiting room.
     Wait,
 }
@@ -335,6 +335,13 @@ fn route_to(
             let fit = |server: &Seen| matches!(server.fitness, Fitness::Fit);
             fit(first) && fit(second) && first.priority == second.priority
         });
+    // Whoever asks the key's object as well compares what was just heard: three calls for each request are
+    // what is to be paid for.
+    let is_heard = |index: &usize| {
+        let server = resolved.reached.get(*index).and_then(server);
+        server.is_some_and(|server| cx.shared.board.has_just_heard(server.id(), cx.now))
+    };
+    let pair = pair && (unlimited || !order.iter().take(2).all(is_heard));
     // Servers that are known to be out are not asked; why, the client should know.
     let out = || {
         resolved

@@ -27,7 +27,10 @@ fn of_two_asked_side_by_side_the_less_busy_is_used_and_the_other_given_back() {
         ]
     );
     assert_eq!(rig.grant_with(id, "a", 2, 0, 500), ["wake in 100"]);
-    assert_eq!(rig.grant_with(id, "b", 1, 0, 250), ["fetch 0 b", "flush 0"]);
+    assert_eq!(
+        rig.grant_with(id, "b", 1, 0, 250),
+        ["fetch 0 b", "flush 20"]
+    );
     assert_eq!(rig.flush(), ["tell a: cancel"]);
     rig.answer(id, 0, 200, ANSWER);
     assert_eq!(rig.talk(id).header("x-gateway-server-id"), Some("b"));
@@ -42,7 +45,7 @@ fn an_object_that_is_slow_to_answer_is_not_waited_for_when_another_granted() {
     assert_eq!(rig.wake_in(id, 100), ["fetch 0 a", "wake in 19899"]);
     assert_eq!(
         rig.grant(id, "b"),
-        ["flush 0", "wake in 4000"],
+        ["flush 20", "wake in 4000"],
         "its late grant is given back, and from now on it may be raced"
     );
     assert_eq!(rig.flush(), ["tell b: cancel"]);
@@ -243,7 +246,9 @@ fn back_pressure_moves_on_and_the_release_says_how_long() {
             rig.whole(id, 0, b"slow down"),
             ["ask b: retry tentative", "flush 20"]
         );
-        let told = rig.gateway.flush(rig.now);
+        let told = rig
+            .gateway
+            .flush(rig.now + tidegate_domain::time::Span::from_ms(20));
         let message = serde_json::to_string(&told).unwrap();
         assert!(message.contains(r#"\"retry_after_ms\":30000"#), "{message}");
         rig.grant(id, "b");
@@ -350,7 +355,7 @@ fn a_lost_call_gives_the_admission_back_and_sends_what_rode_on_it_again() {
     rig.answer(done, 0, 200, ANSWER);
     let (id, lines) = rig.chat(&chat());
     assert_eq!(lines[0], "ask a: first tentative, settle success 5+2");
-    assert_eq!(rig.lose(id, "a"), ["ask b: first tentative", "flush 0"]);
+    assert_eq!(rig.lose(id, "a"), ["ask b: first tentative", "flush 20"]);
     assert_eq!(
         rig.flush(),
         ["tell a: settle success 5+2, cancel"],
@@ -397,7 +402,7 @@ fn an_answer_in_unknown_words_is_a_lost_call() {
     let effects = rig.gateway.answered(id, rig.now, call, said);
     assert_eq!(
         rig.take(id, effects),
-        ["respond 503", "log", "flush 0", "done"]
+        ["respond 503", "log", "flush 20", "done"]
     );
     assert_eq!(
         rig.talk(id).error(),

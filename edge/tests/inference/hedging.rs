@@ -60,7 +60,7 @@ fn an_ask_for_a_race_that_is_over_is_given_back() {
         [
             "respond 200 with the server's bytes",
             "log",
-            "flush 0",
+            "flush 20",
             "done"
         ]
     );

@@ -63,11 +63,16 @@ fn key_and_server_are_asked_at_once_and_nothing_is_sent_before_both_agree() {
             lines,
             [
                 "respond 200 with the server's bytes",
-                "tell key: settle 7",
                 "log",
                 "flush 20",
                 "done"
             ]
+        );
+        let told = ["tell a: settle success 5+2", "tell key: settle 7"];
+        assert_eq!(
+            rig.flush(),
+            told,
+            "unless the next request takes both along"
         );
         let talk = rig.talk(id);
         for (name, value) in [
@@ -105,7 +110,7 @@ fn a_denial_gives_the_admission_back_whether_granted_or_only_asked_for() {
         let lines = rig.key_says(id, &denied(false));
         assert_eq!(
             lines,
-            ["respond 429", "tell key: refund", "log", "flush 0", "done"]
+            ["respond 429", "tell key: refund", "log", "flush 20", "done"]
         );
         let talk = rig.talk(id);
         assert_eq!(talk.error(), (429, "rate_limit_exceeded".to_owned()));
@@ -138,7 +143,7 @@ fn limits_that_cannot_be_asked_let_nobody_through() {
     let lines = rig.key_is_lost(id);
     assert_eq!(
         lines,
-        ["respond 503", "tell key: refund", "log", "flush 0", "done"],
+        ["respond 503", "tell key: refund", "log", "flush 20", "done"],
         "it may have been counted all the same"
     );
     let talk = rig.talk(id);
@@ -173,18 +178,9 @@ fn an_aborted_stream_is_counted_by_what_was_sent() {
         rig.chunk(id, 0, WORD);
     }
     let lines = rig.leave(id);
-    assert_eq!(
-        lines,
-        [
-            "abort 0",
-            "close",
-            "tell key: settle 14",
-            "log",
-            "flush 0",
-            "done"
-        ]
-    );
-    assert_eq!(rig.flush(), ["tell a: settle client_left 11+3"]);
+    assert_eq!(lines, ["abort 0", "close", "log", "flush 0", "done"]);
+    let told = ["tell a: settle client_left 11+3", "tell key: settle 14"];
+    assert_eq!(rig.flush(), told);
 }
 
 #[test]
@@ -218,4 +214,36 @@ fn where_there_is_no_server_nothing_is_counted() {
     rig.snapshot.servers[0].status.state = tidegate_durable::bindings::fleet::ServerState::Draining;
     let (_, lines) = rig.chat(&chat());
     assert_eq!(lines, ["respond 503", "log", "flush 20", "done"]);
+}
+
+#[test]
+fn the_end_of_a_request_rides_on_the_next_one_of_its_key_and_again_when_that_is_lost() {
+    let mut rig = limited();
+    let (first, _) = rig.chat(&chat());
+    rig.key_says(first, &allowed());
+    rig.grant(first, "a");
+    rig.answer(first, 0, 200, ANSWER);
+    let (second, _) = rig.chat(&chat());
+    let riding = |rig: &Rig, id| {
+        let asks = rig.talk(id).asks.iter();
+        let mut to_key = asks.filter(|ask| ask.to.as_str().starts_with("key/"));
+        to_key.next().unwrap().message["settled"].clone()
+    };
+    assert_eq!(riding(&rig, second)[0]["used_tokens"], 7);
+    rig.key_is_lost(second);
+    assert!(rig.flush().contains(&"tell key: settle 7".to_owned()));
+}
+
+#[test]
+fn a_place_among_few_is_given_back_at_once() {
+    let mut rig = limited();
+    rig.record().limits.concurrency = Some(15);
+    let (id, _) = rig.chat(&chat());
+    rig.key_says(id, &allowed());
+    rig.grant(id, "a");
+    let lines = rig.answer(id, 0, 200, ANSWER);
+    assert!(
+        lines.contains(&"tell key: settle 7".to_owned()),
+        "{lines:?}"
+    );
 }

@@ -347,7 +347,8 @@ impl Rig {
     }
 
     pub fn flush(&mut self) -> Vec<String> {
-        let effects = self.gateway.flush(self.now);
+        // What is left behind waits for a ride this long.
+        let effects = self.gateway.flush(self.now + Span::from_ms(20));
         let mut lines = Vec::new();
         for effect in &effects {
             self.check(effect);
