@@ -46,16 +46,13 @@ test("a page that is listed may call, stream and read errors; others may not; /a
   assert.equal(admin.headers["access-control-allow-origin"], undefined);
 });
 
-test("unless it is configured nothing speaks of other origins, and a list that cannot be used says why", async (t) => {
+test("unless it is configured nothing speaks of other origins", async (t) => {
   const shared = Gateway.shared();
   refused(await preflight(shared, CHAT, PAGE), 405);
   const set = await stage(t);
   const reply = await set.ask({}, { headers: { origin: PAGE } });
   answered(reply);
   assert.deepEqual(Object.keys(reply.headers).filter((name) => name.startsWith("access-control-")), []);
-  const gateway = await Gateway.start(t, { CORS_ORIGINS: "app.example.com" });
-  const broken = refused(await exchange(gateway.url, { method: "GET", path: "/v1/models" }), 500);
-  assert.match(broken.message, /CORS_ORIGINS.*https:\/\/app\.example\.com/);
 });
 
 test("fifty at once under one key make one API key, and whoever repeats it hears the same bytes", async (t) => {
