@@ -14,6 +14,7 @@ fn ask(world: &mut World, visitor: &str, request: &str) -> bool {
         limits: THREE,
         reserve_tokens: 1,
         visitor: Some(visitor.to_owned()),
+        settled: Vec::new(),
     };
     matches!(
         answer(&world.call(&command).unwrap()),
