@@ -46,6 +46,14 @@ CREATE TABLE IF NOT EXISTS meta (
     enrolled INTEGER NOT NULL
 );
 
+-- Quarters of an hour since 1970: the last one in which somebody asked for the snapshot, and the last one in
+-- which the parts of the request log were woken.
+CREATE TABLE IF NOT EXISTS traffic (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    asked INTEGER NOT NULL,
+    woken INTEGER NOT NULL
+);
+
 -- One change that may be repeated, by a MAC of who asked for what under which idempotency key. `due_at_ms` is
 -- when something in it is to be erased, or all of it.
 CREATE TABLE IF NOT EXISTS once (

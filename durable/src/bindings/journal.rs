@@ -56,6 +56,8 @@ pub enum JournalCommand {
     },
     /// To the totals. Answer: [`Totals`].
     Totals,
+    /// To any of them: sets its alarm again, should that have got lost. Answer: `Done`.
+    Wake,
 }
 
 /// One audited change. Never holds a secret or a prompt.

@@ -17,6 +17,7 @@ mod audit;
 mod checks;
 mod keys;
 mod listing;
+mod logs;
 mod once;
 mod overdue;
 mod policy;
@@ -37,7 +38,9 @@ use crate::bindings::fleet::{
 use crate::bindings::journal::{AuditEntry, JournalCommand, day_of};
 use crate::driver::{Cx, Object, TurnError, encode};
 use crate::ports::StoreError;
-use crate::records::fleet::{FleetMeta, ServerRecord, load_anonymous, load_policy, load_routes};
+use crate::records::fleet::{
+    FleetMeta, ServerRecord, Traffic, load_anonymous, load_policy, load_routes,
+};
 use crate::records::schema::statements;
 use crate::turn::{EffectId, Outcome, Reply};
 use tidegate_domain::time::Timestamp;
@@ -54,6 +57,7 @@ pub struct Fleet {
     anonymous: AnonymousPolicy,
     meta: FleetMeta,
     stored_meta: FleetMeta,
+    traffic: Traffic,
     /// In whose name this turn acts.
     actor: String,
     /// What this turn has to report; empty between turns.
@@ -64,7 +68,7 @@ pub struct Fleet {
 
 impl Object for Fleet {
     const SCHEMA: &'static [&'static str] =
-        &statements::<7>(include_str!("../../../schemas/sql/fleet.sql"));
+        &statements::<8>(include_str!("../../../schemas/sql/fleet.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let org = cx.name.org().ok_or_else(|| StoreError::Unreadable {
@@ -80,6 +84,7 @@ impl Object for Fleet {
             anonymous: load_anonymous(cx.sql)?,
             meta,
             stored_meta: meta,
+            traffic: Traffic::load(cx.sql)?,
             actor: String::new(),
             audits: Vec::new(),
             snapshot: snapshot::Cached::default(),
@@ -118,8 +123,14 @@ impl Object for Fleet {
 impl Fleet {
     fn answer(&mut self, cx: &mut Cx<'_>, command: FleetCommand) -> Result<String, StoreError> {
         let answer = match command {
-            FleetCommand::Snapshot { known_version } => return self.snapshot(known_version),
-            FleetCommand::Cron => return encode("poke report", &self.poke_overdue(cx)?),
+            FleetCommand::Snapshot { known_version } => {
+                self.note_traffic(cx)?;
+                return self.snapshot(known_version);
+            }
+            FleetCommand::Cron => {
+                self.wake_logs(cx)?;
+                return encode("poke report", &self.poke_overdue(cx)?);
+            }
             FleetCommand::Register {
                 id,
                 entry,

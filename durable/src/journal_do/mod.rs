@@ -98,6 +98,8 @@ impl Object for Journal {
                 encode("done", &Done {})?
             }
             (Self::Sums(sums), JournalCommand::Totals) => encode("totals", &sums.totals())?,
+            // That a turn is run is all: each one sets the alarm that is wanted.
+            (_, JournalCommand::Wake) => encode("done", &Done {})?,
             _ => return Err(refused(cx, "it is for a journal of another kind")),
         };
         Ok(Reply::Now(reply))

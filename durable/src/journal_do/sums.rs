@@ -4,7 +4,7 @@
 //!
 //! Invariant: a roll-up is in the sums once, whatever was delivered twice: each part of the log counts its
 //! own and sends the next when the one before has arrived. Sums never go down, at midnight or otherwise.
-//! There are at most [`MOST_SERIES`] of them: names beyond that are summed up as one.
+//! There are at most 1,000 of them: names beyond that are summed up as one.
 
 use std::collections::BTreeMap;
 

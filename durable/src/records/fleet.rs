@@ -385,3 +385,42 @@ impl FleetMeta {
         Ok(())
     }
 }
+
+/// When there was traffic, in quarters of an hour since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The last one in which somebody asked for the snapshot.
+    pub asked: i64,
+    /// The last one in which the request log was woken.
+    pub woken: i64,
+}
+
+impl Traffic {
+    /// What is stored, or never.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(sql: &dyn Sql) -> Result<Self, StoreError> {
+        let rows = sql.exec("SELECT asked, woken FROM traffic", &[])?;
+        let Some(row) = rows.first() else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            asked: integer("traffic", row, 0)?,
+            woken: integer("traffic", row, 1)?,
+        })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, sql: &dyn Sql) -> Result<(), StoreError> {
+        sql.exec(
+            "INSERT INTO traffic (one, asked, woken) VALUES (1, ?, ?) \
+             ON CONFLICT (one) DO UPDATE SET asked = excluded.asked, woken = excluded.woken",
+            &[Value::from(self.asked), Value::from(self.woken)],
+        )?;
+        Ok(())
+    }
+}

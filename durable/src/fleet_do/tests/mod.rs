@@ -5,6 +5,7 @@ mod announcements;
 mod faults;
 mod keys;
 mod listing;
+mod logs;
 mod once;
 mod overdue;
 mod policy;
