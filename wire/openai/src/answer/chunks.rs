@@ -1,4 +1,4 @@
-//! A plain answer given to a streaming request, cut into the chunks the client waits for.
+//! A plain answer given to a streaming request, cut into the chunks or events the client waits for.
 //!
 //! Off the hot path (servers that ignore `stream` are rare), so it builds trees.
 
@@ -9,8 +9,8 @@ use crate::answer::{Answer, read_answer};
 use crate::endpoint::Endpoint;
 use crate::error::{ErrorCode, ErrorEnvelope};
 
-/// Turns a JSON answer into an SSE stream that ends with `[DONE]`. `hide_usage` as for
-/// [`StreamOptions`](crate::StreamOptions).
+/// Turns a JSON answer into an SSE stream: chunks that end with `[DONE]`, or for images and transcripts the
+/// events that end theirs. `hide_usage` as for [`StreamOptions`](crate::StreamOptions).
 ///
 /// # Errors
 /// The envelope to send instead, with the status of [`ErrorCode::UpstreamInvalidAnswer`], when the body
@@ -24,14 +24,18 @@ pub fn chunks_from_answer(
         Answer::Pass { mended, .. } => mended,
         Answer::Error { envelope, .. } => return Err(envelope),
     };
-    let (kind, prefix) = match endpoint {
-        Endpoint::Chat => ("chat.completion.chunk", "chatcmpl-"),
-        Endpoint::Completions => ("text_completion", "cmpl-"),
-        _ => return Err(unfit()),
-    };
     let body = mended.as_deref().unwrap_or(body);
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(body) else {
         return Err(unfit());
+    };
+    let (kind, prefix) = match endpoint {
+        Endpoint::Chat => ("chat.completion.chunk", "chatcmpl-"),
+        Endpoint::Completions => ("text_completion", "cmpl-"),
+        // Whisper and the older image models ignore `stream` at OpenAI's too.
+        Endpoint::Transcriptions => return transcript(answer),
+        Endpoint::ImagesGenerations => return images(answer, "image_generation.completed"),
+        Endpoint::ImagesEdits => return images(answer, "image_edit.completed"),
+        _ => return Err(unfit()),
     };
     let Some(Value::Array(choices)) = answer.remove("choices") else {
         return Err(unfit());
@@ -67,6 +71,43 @@ pub fn chunks_from_answer(
         write_chunk(&mut out, &answer, Vec::new());
     }
     out.extend_from_slice(b"data: [DONE]\n\n");
+    Ok(out)
+}
+
+/// One `transcript.text.delta` with all of it, then `transcript.text.done`.
+fn transcript(mut answer: Map<String, Value>) -> Result<Vec<u8>, ErrorEnvelope> {
+    let Some(text @ Value::String(_)) = answer.remove("text") else {
+        return Err(unfit());
+    };
+    let mut done = json!({"type": "transcript.text.done", "text": text});
+    if let (Some(done), Some(usage @ Value::Object(_))) =
+        (done.as_object_mut(), answer.remove("usage"))
+    {
+        done.insert("usage".to_owned(), usage);
+    }
+    let delta = json!({"type": "transcript.text.delta", "delta": text});
+    Ok(format!("data: {delta}\n\ndata: {done}\n\n").into_bytes())
+}
+
+/// One event for each image; what the answer says of all of them, each says too.
+fn images(mut answer: Map<String, Value>, kind: &str) -> Result<Vec<u8>, ErrorEnvelope> {
+    let Some(Value::Array(found)) = answer.remove("data") else {
+        return Err(unfit());
+    };
+    let mut out = Vec::new();
+    for image in found {
+        let Value::Object(image) = image else {
+            return Err(unfit());
+        };
+        let mut event = answer.clone();
+        if let Some(created) = event.remove("created") {
+            event.insert("created_at".to_owned(), created);
+        }
+        event.extend(image);
+        event.insert("type".to_owned(), kind.into());
+        let event = Value::Object(event);
+        out.extend_from_slice(format!("event: {kind}\ndata: {event}\n\n").as_bytes());
+    }
     Ok(out)
 }
 

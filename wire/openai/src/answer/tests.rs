@@ -471,3 +471,68 @@ fn no_vectors_for_no_inputs_are_an_answer() {
         assert!(matches!(answer, Answer::Pass { .. }), "{answer:?}");
     }
 }
+
+/// The events of a stream, each read as JSON.
+fn events(stream: &[u8]) -> Vec<serde_json::Value> {
+    let text = String::from_utf8(stream.to_vec()).unwrap();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_plain_transcript_becomes_the_events_that_a_stream_ends_with() {
+    let body = br#"{"text":"Hello.","usage":{"type":"tokens","total_tokens":3},"logprobs":null}"#;
+    let stream = chunks_from_answer(Endpoint::Transcriptions, body, false).unwrap();
+    assert_eq!(
+        events(&stream),
+        [
+            serde_json::json!({"type": "transcript.text.delta", "delta": "Hello."}),
+            serde_json::json!({"type": "transcript.text.done", "text": "Hello.", "usage": {"type": "tokens", "total_tokens": 3}}),
+        ]
+    );
+    let wordless = br#"{"text":null}"#;
+    assert!(chunks_from_answer(Endpoint::Transcriptions, wordless, false).is_err());
+}
+
+#[test]
+fn plain_images_become_one_event_each() {
+    let body = br#"{"created":7,"size":"1x1","data":[{"b64_json":"AA=="},{"b64_json":"AQ=="}]}"#;
+    let stream = chunks_from_answer(Endpoint::ImagesEdits, body, false).unwrap();
+    let event = |image: &str| serde_json::json!({"type": "image_edit.completed", "created_at": 7, "size": "1x1", "b64_json": image});
+    assert_eq!(events(&stream), [event("AA=="), event("AQ==")]);
+    let named = stream.starts_with(b"event: image_edit.completed\ndata: ");
+    assert!(named, "as OpenAI names them");
+    let generated = chunks_from_answer(Endpoint::ImagesGenerations, body, false).unwrap();
+    assert_eq!(events(&generated)[1]["type"], "image_generation.completed");
+}
+
+#[test]
+fn events_made_of_an_answer_are_a_stream_that_the_reader_finds_whole() {
+    for (endpoint, body) in [
+        (Endpoint::Transcriptions, r#"{"text":"Hello."}"#),
+        (
+            Endpoint::ImagesEdits,
+            r#"{"created":7,"data":[{"b64_json":"AA=="}]}"#,
+        ),
+        (
+            Endpoint::ImagesGenerations,
+            r#"{"created":7,"data":[{"b64_json":"AA=="}]}"#,
+        ),
+    ] {
+        let stream = chunks_from_answer(endpoint, body.as_bytes(), false).unwrap();
+        let dialect = endpoint.traits().stream.unwrap();
+        let mut reader = crate::StreamReader::new(crate::StreamOptions {
+            dialect,
+            ..Default::default()
+        });
+        let _ = reader.push(&stream);
+        let _ = reader.end(crate::End::Eof);
+        assert_eq!(
+            reader.outcome(),
+            Some(crate::Outcome::Complete),
+            "{endpoint:?}"
+        );
+    }
+}
