@@ -15,7 +15,7 @@ import { type AskEffect, type EdgeEffect, type FetchEffect, type HeaderLines, un
 import { enter, logError } from "./engine";
 import type { Env } from "./env";
 import { flatten } from "./headers";
-import { ownFault, refusal } from "./refusal";
+import { nameIn, ownFault, ownName, refusal } from "./refusal";
 import { type Report, probed } from "./reports";
 import { type Read, Upload } from "./upload";
 
@@ -278,13 +278,15 @@ export class Exchange implements Listener {
     this.#fail(new Error("the exchange waits for nothing"));
   }
 
-  #fail(error: unknown, answer: Response = ownFault(this.#always)): void {
+  #fail(error: unknown, answer?: Response): void {
     if (this.#over) return;
+    // The gateway failed before it had named the request.
+    if (this.#always.length === 0) this.#always = ownName();
     // That a client leaves in the middle of its own body is its business.
-    if (!this.#gone) logError("exchange_failed", error);
+    if (!this.#gone) logError("exchange_failed", error, { "request.id": nameIn(this.#always) });
     for (const attempt of this.#attempts.values()) attempt.stop();
     this.#close(() => this.#background.abandon(this.#id));
-    this.#answer.fail(answer);
+    this.#answer.fail(answer ?? ownFault(this.#always));
   }
 
   #close(last?: () => void): void {

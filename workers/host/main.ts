@@ -6,7 +6,7 @@ import { Exchange } from "./exchange";
 import { fault } from "./fault";
 import { gatewayOf } from "./gateway";
 import { ObjectHost } from "./object";
-import { refusal } from "./refusal";
+import { nameIn, ownName, refusal } from "./refusal";
 
 /** A round over hundreds of organisations takes seconds; the next one comes after a minute. */
 const CRON_TIMEOUT_MS = 30_000;
@@ -24,8 +24,9 @@ export default {
     try {
       gateway = gatewayOf(env);
     } catch (error) {
-      logError("misconfigured", error);
-      return refusal(500, `The gateway cannot start: ${describe(error)}`);
+      const name = ownName();
+      logError("misconfigured", error, { "request.id": nameIn(name) });
+      return refusal(500, `The gateway cannot start: ${describe(error)}`, name);
     }
     return new Exchange(gateway, request, env, ctx).run();
   },

@@ -2,6 +2,18 @@
 import type { HeaderLines } from "./effects";
 import { unflatten } from "./headers";
 
+const REQUEST_ID = "x-request-id";
+
+/** The id of a request that the gateway has given none. */
+export function ownName(): HeaderLines {
+  return [[REQUEST_ID, `req_${crypto.randomUUID().replaceAll("-", "")}`]];
+}
+
+/** The id that is among what any answer carries. */
+export function nameIn(always: HeaderLines): string | undefined {
+  return always.find(([name]) => name === REQUEST_ID)?.[1];
+}
+
 function envelope(message: string): string {
   return JSON.stringify({ error: { message, type: "server_error", param: null, code: "internal_error" } });
 }

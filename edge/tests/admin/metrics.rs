@@ -1,5 +1,5 @@
 //! `GET /metrics`, `/healthz`, `/readyz`: what is asked, what is written. That the formats are what they say
-//! is checked with Prometheus' own parser in `tests/e2e`.
+//! is checked with Prometheus' own parsers in `tests/e2e/looking_in.test.mjs`.
 
 use serde_json::json;
 use tidegate_domain::time::Span;
