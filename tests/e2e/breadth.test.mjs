@@ -154,7 +154,8 @@ test("a stored response is shown, cancelled, listed and deleted where it is", as
   assert.equal((await at(set, "GET", `${RESPONSES}/${id}?include[]=a`)).json.id, id);
   assert.equal((await at(set, "POST", `${RESPONSES}/${id}/cancel`)).json.status, "cancelled");
   assert.deepEqual((await at(set, "GET", `${RESPONSES}/${id}/input_items?limit=1`)).json.data, [{ id: "msg_1" }]);
-  assert.equal((await at(set, "DELETE", `${RESPONSES}/${id}`)).json.id, id);
+  await set.upstreams[n].script(json(`${RESPONSES}/resp_${n}`, { id: `resp_${n}`, object: "response", deleted: true }));
+  assert.deepEqual((await at(set, "DELETE", `${RESPONSES}/${id}`)).json, { id, object: "response", deleted: true });
   const about = (requests) => requests.filter((entry) => entry.path.startsWith(`${RESPONSES}/`));
   const { requests } = await set.upstreams[n].journal();
   assert.deepEqual(

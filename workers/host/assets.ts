@@ -14,6 +14,6 @@ export async function asset(env: Env, file: string, headers: HeaderLines): Promi
     return new Response(found.body, { headers: unflatten(headers) });
   } catch (error) {
     logError("asset_failed", error);
-    return ownFault([]);
+    return ownFault(headers.filter(([name]) => name === "x-request-id"));
   }
 }
