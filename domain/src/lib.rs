@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod civil;
 pub mod dispatch;
 pub mod health;
 pub mod hedge;

@@ -2,6 +2,8 @@
 //! of a day's request log, and the totals.
 
 use serde::{Deserialize, Serialize};
+use tidegate_domain::civil::Civil;
+use tidegate_domain::time::Timestamp;
 
 use super::log::{LogEntry, LogFilter, LogPlace};
 use super::totals::Totals;
@@ -88,20 +90,22 @@ pub struct AuditPage {
 
 /// The UTC day of a moment, `2026-11-21`: names the journal that keeps it.
 pub fn day_of(at_ms: i64) -> String {
-    // Days to civil date, after Howard Hinnant's `civil_from_days` (public domain algorithm).
-    let days = at_ms.div_euclid(86_400_000) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let Civil {
+        year, month, day, ..
+    } = Civil::from(Timestamp::from_ms(at_ms));
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The first moment of a UTC day such as `2026-11-21`; nothing for anything else, for one day has one name.
+pub fn start_of_day(day: &str) -> Option<Timestamp> {
+    let mut parts = day.splitn(3, '-').map(str::parse::<i64>);
+    let date = Civil {
+        year: parts.next()?.ok()?,
+        month: parts.next()?.ok()?,
+        day: parts.next()?.ok()?,
+        ..Civil::default()
+    };
+    let start = date.moment()?;
+    // Written back it is the same text, unless it was `2026-1-1`.
+    (day_of(start.as_ms()) == day).then_some(start)
 }

@@ -2,33 +2,14 @@
 
 use tidegate_domain::time::{Span, Timestamp};
 
+use crate::bindings::journal::start_of_day;
+
 /// A UTC day.
 pub const DAY: Span = Span::from_secs(24 * 3600);
 
-/// The first moment of a UTC day such as `2026-11-21`; nothing for anything else.
+/// The first moment of the day that a journal is called after; nothing for a name that no journal has.
 pub fn start_of(day: &str) -> Option<Timestamp> {
-    let mut parts = day.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day_of_month) = (
-        parts.next()?.ok()?,
-        parts.next()?.ok()?,
-        parts.next()?.ok()?,
-    );
-    if !(1970..=9999).contains(&year) {
-        return None;
-    }
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day_of_month) {
-        return None;
-    }
-    // Days from civil date, after Howard Hinnant's `days_from_civil` (public domain algorithm): years
-    // start in March so that the leap day comes last, and 400 of them are 146,097 days.
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day_of_month - 1;
-    let leaps = shifted_year / 4 - shifted_year / 100 + shifted_year / 400;
-    let days = 365 * shifted_year + leaps + day_of_year - 719_468;
-    let start = Timestamp::from_ms(days * DAY.as_ms());
-    // Reading it back refuses the 31st of February and `2026-1-1`: one day has one name.
-    (crate::bindings::journal::day_of(start.as_ms()) == day).then_some(start)
+    start_of_day(day).filter(|start| start.as_ms() >= 0)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! any length (cut to milliseconds) and small letters, as RFC 3339 section 5.6 allows; a leap second is
 //! refused, because milliseconds since the epoch have no place for it.
 
-use tidegate_durable::bindings::journal::day_of;
-
-const DAY_MS: i64 = 86_400_000;
+use tidegate_domain::civil::Civil;
+use tidegate_domain::time::Timestamp;
+use tidegate_durable::bindings::journal::{day_of, start_of_day};
 
 /// The text is no moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +15,15 @@ pub struct NotAMoment;
 
 /// Writes milliseconds since the epoch.
 pub fn moment(at_ms: i64) -> String {
-    let ms = at_ms.rem_euclid(DAY_MS);
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    let (seconds, ms) = (ms / 1000 % 60, ms % 1000);
-    format!(
-        "{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z",
-        day_of(at_ms)
-    )
+    let Civil {
+        hour,
+        minute,
+        second,
+        millisecond,
+        ..
+    } = Civil::from(Timestamp::from_ms(at_ms));
+    let day = day_of(at_ms);
+    format!("{day}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 /// Reads a moment as milliseconds since the epoch.
@@ -31,23 +33,7 @@ pub fn read_moment(text: &str) -> Result<i64, NotAMoment> {
 
 /// Reads a day, `2026-11-21`, as the first of its milliseconds.
 pub fn read_day(text: &str) -> Option<i64> {
-    let mut parts = text.split('-');
-    let year = digits(parts.next()?, 4)?;
-    let month = digits(parts.next()?, 2)?;
-    let day = digits(parts.next()?, 2)?;
-    if parts.next().is_some() || !(1..=12).contains(&month) {
-        return None;
-    }
-    // Civil date to days, after Howard Hinnant's `days_from_civil` (public domain algorithm).
-    let shifted_year = year - i64::from(month <= 2);
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let at_ms = (era * 146_097 + day_of_era - 719_468) * DAY_MS;
-    // Written back it is the same text unless the month has no such day.
-    (day_of(at_ms) == text).then_some(at_ms)
+    start_of_day(text).map(Timestamp::as_ms)
 }
 
 fn read(text: &str) -> Option<i64> {
