@@ -2,6 +2,9 @@
 //!
 //! Off the hot path (servers that ignore `stream` are rare), so it builds trees.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::{Map, Value, json};
 
 use crate::affinity::fnv1a;
