@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod account_do;
 pub mod bindings;
 pub mod directory_do;
 pub mod driver;
@@ -23,6 +24,7 @@ pub mod instance_do;
 pub mod journal_do;
 mod json;
 pub mod key_do;
+pub mod ledger_do;
 pub mod model_do;
 pub mod ports;
 pub mod records;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_domain::time::Timestamp;
+use tidegate_provider_api::{ProviderError, Reply as VendorReply, Request, Settings};
 
 use crate::bindings::ObjectName;
 
@@ -49,6 +50,22 @@ pub enum Effect {
         /// When to give up.
         timeout_ms: u64,
     },
+    /// `POST` JSON to a URL, under the same rules as [`Effect::Get`].
+    Post {
+        /// The effect.
+        id: EffectId,
+        /// Where.
+        url: String,
+        /// A bearer token for the `authorization` header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bearer: Option<Bearer>,
+        /// The body.
+        body: String,
+        /// When to give up.
+        timeout_ms: u64,
+    },
+    /// Ask a vendor of GPUs; report with [`Outcome::Vendor`].
+    Vendor(Box<VendorCall>),
     /// Answer a caller that was told [`Reply::Later`].
     Resolve {
         /// Whose answer.
@@ -76,6 +93,24 @@ pub struct Bearer {
     pub sealed: String,
 }
 
+/// A call to a vendor. The host opens the credential, has the vendor's codec build the call and read the
+/// reply, and sends it; what comes back to the object holds neither credential nor raw body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorCall {
+    /// The effect.
+    pub id: EffectId,
+    /// The vendor.
+    pub vendor: String,
+    /// The account's credential: `account/{id}`, field `credential`.
+    pub credential: Bearer,
+    /// The account's settings.
+    pub settings: Settings,
+    /// What is asked for.
+    pub request: Request,
+    /// When to give up.
+    pub timeout_ms: u64,
+}
+
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
@@ -91,6 +126,17 @@ pub enum Outcome {
         status: u16,
         /// The head of the body, at most 64 KiB.
         body: String,
+        /// How long it took.
+        latency_ms: u64,
+    },
+    /// The vendor answered, or did not; the error says which.
+    Vendor {
+        /// Its reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<VendorReply>,
+        /// Why there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ProviderError>,
         /// How long it took.
         latency_ms: u64,
     },

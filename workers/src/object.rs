@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 
+use tidegate_durable::account_do::Account;
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::directory_do::Directory;
 use tidegate_durable::driver::{Driver, Host, Object, TurnError};
@@ -12,6 +13,7 @@ use tidegate_durable::fleet_do::Fleet;
 use tidegate_durable::instance_do::Instance;
 use tidegate_durable::journal_do::Journal;
 use tidegate_durable::key_do::Key;
+use tidegate_durable::ledger_do::Ledger;
 use tidegate_durable::model_do::Model;
 use tidegate_durable::ports::StoreError;
 use tidegate_durable::turn::{EffectId, Outcome, Turn};
@@ -104,6 +106,8 @@ fn encoded(turn: Result<Turn, TurnError>) -> Result<String, JsError> {
 
 fn open(host: &Host<'_>, name: ObjectName) -> Result<Box<dyn Drive>, StoreError> {
     Ok(match name.kind() {
+        ObjectKind::Account => Box::new(Driver::<Account>::open(host, name)?),
+        ObjectKind::Ledger => Box::new(Driver::<Ledger>::open(host, name)?),
         ObjectKind::Directory => Box::new(Driver::<Directory>::open(host, name)?),
         ObjectKind::Fleet => Box::new(Driver::<Fleet>::open(host, name)?),
         ObjectKind::Instance => Box::new(Driver::<Instance>::open(host, name)?),

@@ -9,6 +9,10 @@ use super::instance::{CheckReport, InstanceSpec};
 use super::key::KeyLimits;
 use super::once::{Once, OnceReply};
 pub use super::policy::{AnonymousPolicy, ReliabilityPolicy};
+pub use super::profile::{
+    AccountEntry, AccountEntryView, Profile, RentalEntry, RentalQuery, RentalRow,
+};
+pub use super::routing::{Route, Snapshot, SnapshotAnswer, SnapshotServer, Strategy};
 pub use super::server::{ServerChange, ServerEntry, ServerState, ServerStatus, ServerView};
 
 /// A command and in whose name it is given. A command alone is a message too.
@@ -139,6 +143,94 @@ pub enum FleetCommand {
         /// Orders announcements of one instance.
         sequence: u64,
     },
+    /// Every runtime profile.
+    Profiles,
+    /// One runtime profile.
+    Profile {
+        /// Its name.
+        name: String,
+    },
+    /// Creates or replaces a runtime profile.
+    PutProfile {
+        /// Its name.
+        name: String,
+        /// It, its secrets sealed.
+        profile: Box<Profile>,
+    },
+    /// Removes a runtime profile. What runs of it goes on.
+    DeleteProfile {
+        /// Its name.
+        name: String,
+    },
+    /// Every account at a vendor.
+    Accounts,
+    /// One account.
+    Account {
+        /// Which.
+        id: String,
+    },
+    /// Connects an account.
+    ConnectAccount {
+        /// Its id, minted by the caller.
+        id: String,
+        /// It.
+        entry: AccountEntry,
+        /// Its credential, sealed for `account/{id}`, `credential`.
+        sealed: String,
+    },
+    /// Changes an account's label or settings; absent ones stay.
+    UpdateAccount {
+        /// Which.
+        id: String,
+        /// Another label.
+        #[serde(default)]
+        label: Option<String>,
+        /// All settings.
+        #[serde(default)]
+        settings: Option<tidegate_provider_api::Settings>,
+    },
+    /// Removes an account that has agreed to it ([`super::account::AccountCommand::Remove`]).
+    RemoveAccount {
+        /// Which.
+        id: String,
+    },
+    /// An account did something that belongs into the audit (a rotation). Answer: `Done`.
+    NoteAccount {
+        /// Which.
+        id: String,
+        /// In dotted past tense.
+        action: String,
+        /// Why, or with which values.
+        reason: String,
+    },
+    /// Rents a GPU.
+    Launch {
+        /// Its id, minted by the caller.
+        id: String,
+        /// It, whole.
+        launch: Box<super::rental::Launch>,
+        /// The private half of its key pair, sealed for `instance/{id}`, `ssh_key`.
+        #[serde(default)]
+        sealed_ssh_key: Option<String>,
+    },
+    /// The rentals, filtered and paged.
+    Rentals(RentalQuery),
+    /// One rental.
+    Rental {
+        /// Which.
+        id: String,
+    },
+    /// Facts from a rented GPU, applied once for each event id. Answer: `Done`.
+    AnnounceRental {
+        /// Makes a repeated delivery harmless.
+        event_id: String,
+        /// Which.
+        instance: String,
+        /// What it now is.
+        status: Box<super::rental::RentalStatus>,
+        /// Orders announcements of one instance.
+        sequence: u64,
+    },
     /// The minute is over: poke what is overdue. Answer: [`PokeReport`].
     Cron,
     /// Totals for the stats page.
@@ -176,7 +268,13 @@ impl FleetCommand {
             | Self::PutRoute { .. }
             | Self::DeleteRoute { .. }
             | Self::PutPolicy { .. }
-            | Self::PutAnonymous { .. } => true,
+            | Self::PutAnonymous { .. }
+            | Self::PutProfile { .. }
+            | Self::DeleteProfile { .. }
+            | Self::ConnectAccount { .. }
+            | Self::UpdateAccount { .. }
+            | Self::RemoveAccount { .. }
+            | Self::Launch { .. } => true,
             Self::Server { .. }
             | Self::Servers(_)
             | Self::Snapshot { .. }
@@ -187,6 +285,14 @@ impl FleetCommand {
             | Self::Policy
             | Self::Anonymous
             | Self::Announce { .. }
+            | Self::Profiles
+            | Self::Profile { .. }
+            | Self::Accounts
+            | Self::Account { .. }
+            | Self::NoteAccount { .. }
+            | Self::Rentals(_)
+            | Self::Rental { .. }
+            | Self::AnnounceRental { .. }
             | Self::Cron
             | Self::Stats
             | Self::Reserve { .. }
@@ -245,6 +351,38 @@ pub enum FleetAnswer {
         /// It.
         policy: AnonymousPolicy,
     },
+    /// A runtime profile.
+    Profile {
+        /// It; values of secrets are blank.
+        profile: Box<Profile>,
+    },
+    /// Runtime profiles by name.
+    Profiles {
+        /// They.
+        profiles: BTreeMap<String, Profile>,
+    },
+    /// An account.
+    Account {
+        /// It.
+        account: Box<AccountEntryView>,
+    },
+    /// Accounts.
+    Accounts {
+        /// They.
+        accounts: Vec<AccountEntryView>,
+    },
+    /// A rental.
+    Rental {
+        /// It.
+        rental: Box<RentalEntry>,
+    },
+    /// A page of the rentals.
+    Rentals {
+        /// The page.
+        rentals: Vec<RentalRow>,
+        /// Matches in all.
+        total: u32,
+    },
     /// Totals.
     Stats {
         /// They.
@@ -290,84 +428,6 @@ pub struct ServerQuery {
     /// Skip this many.
     #[serde(default)]
     pub offset: u32,
-}
-
-/// The answer to [`FleetCommand::Snapshot`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "answer")]
-pub enum SnapshotAnswer {
-    /// The caller's is current.
-    Unchanged,
-    /// A newer one.
-    Fresh {
-        /// It.
-        snapshot: Snapshot,
-    },
-}
-
-/// Everything the edge needs to route, at one version.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Grows with each change.
-    pub version: u64,
-    /// Servers.
-    pub servers: Vec<SnapshotServer>,
-    /// Routes by name.
-    #[serde(default)]
-    pub routes: BTreeMap<String, Route>,
-    /// The reliability policy.
-    pub policy: ReliabilityPolicy,
-    /// Who may ask without a key, if anybody may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anonymous: Option<Box<AnonymousPolicy>>,
-}
-
-/// A server in the snapshot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SnapshotServer {
-    /// Its id.
-    pub id: String,
-    /// Its entry, with the sealed key.
-    pub entry: ServerEntry,
-    /// Its state.
-    pub status: ServerStatus,
-    /// Registered when (for `/v1/models`).
-    pub created_at_ms: i64,
-}
-
-/// Where requests for a name go.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Route {
-    /// Server ids or model names.
-    pub targets: Vec<String>,
-    /// How to choose among the targets' servers.
-    #[serde(default)]
-    pub strategy: Strategy,
-    /// Shares by target, for `weighted`.
-    #[serde(default)]
-    pub weights: BTreeMap<String, u32>,
-    /// Models or routes to try when no target can serve.
-    #[serde(default)]
-    pub fallbacks: Vec<String>,
-}
-
-/// How to choose among servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// The less busy of two.
-    #[default]
-    LeastBusy,
-    /// In turn.
-    RoundRobin,
-    /// The fastest lately.
-    Latency,
-    /// The cheapest.
-    Cost,
-    /// By weight.
-    Weighted,
-    /// The one that has seen this prompt's head.
-    PrefixAffinity,
 }
 
 /// A stored API key.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rental::{CallHome, Launch, RentalVerb, VendorFact};
+
 /// What a server is, as its registry entry says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceSpec {
@@ -59,6 +61,40 @@ pub enum InstanceCommand {
         /// When the interest ends by itself.
         until_ms: i64,
     },
+    /// Rents a GPU and becomes the server on it. Answer: [`Done`].
+    Launch(Box<Launch>),
+    /// Somebody asks something of a rented GPU. Answer: [`super::rental::RentalAnswer`].
+    Do {
+        /// What.
+        verb: RentalVerb,
+        /// Who, for the audit.
+        actor: String,
+    },
+    /// Its account has learned something. Answer: [`Done`].
+    Heard {
+        /// Makes a repeated delivery harmless.
+        event_id: String,
+        /// Orders what one account has learned of this instance.
+        sequence: u64,
+        /// When the account learned it, in milliseconds since the epoch.
+        at_ms: i64,
+        /// Which attempt it is about.
+        attempt: u32,
+        /// What.
+        fact: VendorFact,
+    },
+    /// The rented machine calls. Answer: [`super::rental::CallHomeAnswer`].
+    CallHome(CallHome),
+    /// Everything there is to know about the rental: [`super::rental::RentalAnswer`].
+    Rental,
+    /// What happened to the rental: [`super::rental::RentalEvents`].
+    Events {
+        /// At most this many.
+        limit: u32,
+        /// Only events with a smaller number.
+        #[serde(default)]
+        before: Option<u64>,
+    },
     /// The policy changed. Answer: [`Done`].
     Policy {
         /// The numbers.
@@ -96,6 +132,9 @@ pub struct Ask {
     pub arrived_at_ms: i64,
     /// When its answer is worth nothing any more.
     pub deadline_ms: i64,
+    /// Who pays for it: `key/{id}`, or `anonymous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
     /// First try, retry or hedge.
     pub kind: AskKind,
     /// How to answer when there is no free slot.

@@ -4,15 +4,20 @@
 //! Invariant: a message of the release before can still be read. Fields are only added, each with a
 //! `#[serde(default)]`; variants are never renamed.
 
+pub mod account;
 pub mod directory;
 pub mod fleet;
 pub mod instance;
 pub mod journal;
 pub mod key;
+pub mod ledger;
 pub mod log;
 pub mod model;
 pub mod once;
 mod policy;
+pub mod profile;
+pub mod rental;
+mod routing;
 mod server;
 pub mod totals;
 
@@ -22,6 +27,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
+    /// One account at a vendor of GPUs.
+    Account,
     /// Every organisation there is.
     Directory,
     /// One organisation's registry.
@@ -32,29 +39,35 @@ pub enum ObjectKind {
     Journal,
     /// One API key's limits.
     Key,
+    /// An organisation's money.
+    Ledger,
     /// Waiting requests of one model.
     Model,
 }
 
 impl ObjectKind {
     /// Every class.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Account,
         Self::Directory,
         Self::Fleet,
         Self::Instance,
         Self::Journal,
         Self::Key,
+        Self::Ledger,
         Self::Model,
     ];
 
     /// The first segment of an object's name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Account => "account",
             Self::Directory => "directory",
             Self::Fleet => "fleet",
             Self::Instance => "instance",
             Self::Journal => "journal",
             Self::Key => "key",
+            Self::Ledger => "ledger",
             Self::Model => "model",
         }
     }
@@ -79,6 +92,22 @@ impl ObjectName {
         Self {
             kind: ObjectKind::Directory,
             path: "directory".into(),
+        }
+    }
+
+    /// An organisation's account at a vendor of GPUs.
+    pub fn account(org: &str, id: &str) -> Self {
+        Self {
+            kind: ObjectKind::Account,
+            path: format!("account/{org}/{id}"),
+        }
+    }
+
+    /// An organisation's money.
+    pub fn ledger(org: &str) -> Self {
+        Self {
+            kind: ObjectKind::Ledger,
+            path: format!("ledger/{org}"),
         }
     }
 

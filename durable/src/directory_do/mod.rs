@@ -64,6 +64,10 @@ impl Object for Directory {
                 encode("done", &Done {})?
             }
             DirectoryCommand::Cron => encode("cron report", &self.poke_fleets(cx)?)?,
+            DirectoryCommand::EnrollAccount { .. }
+            | DirectoryCommand::RetireAccount { .. }
+            | DirectoryCommand::Swept { .. }
+            | DirectoryCommand::Accounts => encode("done", &Done {})?,
             DirectoryCommand::KeepTime => {
                 self.keep_time(cx)?;
                 encode("done", &Done {})?

@@ -170,6 +170,20 @@ impl Fleet {
                 status,
                 sequence,
             } => self.hear(cx, &event_id, &instance, status, sequence)?,
+            FleetCommand::Profiles
+            | FleetCommand::Profile { .. }
+            | FleetCommand::PutProfile { .. }
+            | FleetCommand::DeleteProfile { .. }
+            | FleetCommand::Accounts
+            | FleetCommand::Account { .. }
+            | FleetCommand::ConnectAccount { .. }
+            | FleetCommand::UpdateAccount { .. }
+            | FleetCommand::RemoveAccount { .. }
+            | FleetCommand::NoteAccount { .. }
+            | FleetCommand::Launch { .. }
+            | FleetCommand::Rentals(_)
+            | FleetCommand::Rental { .. }
+            | FleetCommand::AnnounceRental { .. } => FleetAnswer::NotFound,
             FleetCommand::Stats => self.stats(cx)?,
             FleetCommand::Reserve { id, fingerprint } => {
                 return self.reserve(cx, &id, fingerprint);

@@ -124,7 +124,7 @@ fn judge(outcome: &Outcome, is_late: bool) -> Checked {
                 CheckFault::Transport
             }),
         },
-        Outcome::Delivered { .. } => Checked {
+        Outcome::Delivered { .. } | Outcome::Vendor { .. } => Checked {
             latency: Span::ZERO,
             fault: Some(CheckFault::InvalidAnswer),
         },

@@ -119,6 +119,12 @@ impl Object for Instance {
                     },
                 )
             }
+            InstanceCommand::Launch(_)
+            | InstanceCommand::Do { .. }
+            | InstanceCommand::Heard { .. }
+            | InstanceCommand::CallHome(_)
+            | InstanceCommand::Rental
+            | InstanceCommand::Events { .. } => done(),
             InstanceCommand::Policy { policy } => {
                 self.adopt_policy(cx, policy)?;
                 done()

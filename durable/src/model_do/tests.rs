@@ -93,7 +93,11 @@ fn resolved(turn: &Turn) -> Vec<(Ticket, WaitAnswer)> {
         turn::Effect::Resolve { ticket, reply } => {
             Some((*ticket, serde_json::from_str(reply).unwrap()))
         }
-        turn::Effect::Send { .. } | turn::Effect::Get { .. } | turn::Effect::Soon { .. } => None,
+        turn::Effect::Send { .. }
+        | turn::Effect::Get { .. }
+        | turn::Effect::Post { .. }
+        | turn::Effect::Vendor(_)
+        | turn::Effect::Soon { .. } => None,
     });
     answers.collect()
 }
@@ -104,7 +108,11 @@ fn demands(turn: &Turn) -> Vec<(String, InstanceCommand)> {
         turn::Effect::Send { to, message, .. } => {
             Some((to.to_string(), serde_json::from_str(message).unwrap()))
         }
-        turn::Effect::Resolve { .. } | turn::Effect::Get { .. } | turn::Effect::Soon { .. } => None,
+        turn::Effect::Resolve { .. }
+        | turn::Effect::Get { .. }
+        | turn::Effect::Post { .. }
+        | turn::Effect::Vendor(_)
+        | turn::Effect::Soon { .. } => None,
     });
     sent.collect()
 }

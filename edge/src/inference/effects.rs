@@ -108,6 +108,14 @@ impl Inference {
         self.peek.prompt_tokens_estimate.saturating_add(completion)
     }
 
+    /// Whose share of a rented GPU's cost this request is.
+    fn payer(&self) -> String {
+        match &self.caller.visitor {
+            None => format!("key/{}", self.caller.key.id),
+            Some(_) => "anonymous".to_owned(),
+        }
+    }
+
     fn ask(
         &mut self,
         cx: &mut Cx<'_>,
@@ -127,6 +135,7 @@ impl Inference {
             priority: self.caller.key.priority,
             arrived_at_ms: self.arrived_at.as_ms(),
             deadline_ms: deadline.as_ms(),
+            payer: Some(self.payer()),
             kind: match purpose {
                 Purpose::First => AskKind::First,
                 Purpose::Retry => AskKind::Retry,

@@ -387,6 +387,9 @@ impl Host {
                 ObjectEffect::Get { id, .. } => {
                     self.after(Span::from_ms(5), Event::Checked(name.clone(), id));
                 }
+                ObjectEffect::Post { .. } | ObjectEffect::Vendor(_) => {
+                    panic!("nothing is rented here: {effect:?}");
+                }
                 ObjectEffect::Soon { after_ms } => {
                     let ms = i64::try_from(after_ms).unwrap();
                     self.after(Span::from_ms(ms), Event::Soon(name.clone()));
@@ -428,6 +431,8 @@ fn open(name: &ObjectName, now: Timestamp) -> Box<dyn Turns> {
         ObjectKind::Journal => Kept::<Journal>::open(name, now),
         ObjectKind::Key => Kept::<Key>::open(name, now),
         ObjectKind::Model => Kept::<Model>::open(name, now),
+        ObjectKind::Account => Kept::<tidegate_durable::account_do::Account>::open(name, now),
         ObjectKind::Directory => Kept::<tidegate_durable::directory_do::Directory>::open(name, now),
+        ObjectKind::Ledger => Kept::<tidegate_durable::ledger_do::Ledger>::open(name, now),
     }
 }

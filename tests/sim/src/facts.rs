@@ -22,7 +22,11 @@ impl World {
             ObjectKind::Instance => self.note_instance(name, ran),
             ObjectKind::Fleet => self.note_fleet(ran),
             ObjectKind::Key => self.note_key(name, ran),
-            ObjectKind::Directory | ObjectKind::Journal | ObjectKind::Model => {}
+            ObjectKind::Account
+            | ObjectKind::Directory
+            | ObjectKind::Journal
+            | ObjectKind::Ledger
+            | ObjectKind::Model => {}
         }
     }
 

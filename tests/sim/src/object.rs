@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_domain::time::Timestamp;
+use tidegate_durable::account_do::Account;
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::directory_do::Directory;
 use tidegate_durable::driver::{Driver, Host, TurnError};
@@ -14,6 +15,7 @@ use tidegate_durable::fleet_do::Fleet;
 use tidegate_durable::instance_do::Instance;
 use tidegate_durable::journal_do::Journal;
 use tidegate_durable::key_do::Key;
+use tidegate_durable::ledger_do::Ledger;
 use tidegate_durable::model_do::Model;
 use tidegate_durable::ports::StoreError;
 use tidegate_durable::testkit::{Seeded, Store};
@@ -88,7 +90,9 @@ macro_rules! drivers {
     };
 }
 
-drivers!(Directory, Fleet, Instance, Journal, Key, Model);
+drivers!(
+    Account, Directory, Fleet, Instance, Journal, Key, Ledger, Model
+);
 
 impl AnyDriver {
     fn seen(&self) -> Option<Seen> {

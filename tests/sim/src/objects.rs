@@ -184,6 +184,12 @@ impl World {
                     },
                 );
             }
+            Effect::Post { .. } | Effect::Vendor(_) => {
+                self.violate(
+                    "nothing is rented here",
+                    format!("{name} asks for {effect:?}"),
+                );
+            }
             Effect::Soon { after_ms } => {
                 let ms = i64::try_from(after_ms).unwrap_or(0);
                 self.after(

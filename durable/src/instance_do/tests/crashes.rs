@@ -14,6 +14,7 @@ fn day(world: &mut World) {
     let asking = |name: &str, kind: AskKind| Turnover {
         ask: Some(Ask {
             request: name.to_owned(),
+            payer: None,
             priority: 0,
             arrived_at_ms: at(0),
             deadline_ms: at(3_600),

@@ -86,6 +86,7 @@ fn request(rig: &Server, name: &str) -> Ask {
         priority: 0,
         arrived_at_ms: rig.now.as_ms(),
         deadline_ms: rig.now.as_ms() + 600_000,
+        payer: None,
         kind: AskKind::First,
         mode: AskMode::Normal,
         policy_version: 0,

@@ -147,6 +147,9 @@ impl World {
         let now = self.rig.now.as_ms();
         for effect in turn.effects {
             match effect {
+                Effect::Post { .. } | Effect::Vendor(_) => {
+                    panic!("nothing is rented here: {effect:?}")
+                }
                 Effect::Soon { after_ms } => {
                     let at = now + i64::try_from(after_ms).unwrap();
                     self.at(at, Coming::Soon);
