@@ -31,6 +31,8 @@ ids! {
     InstanceId,
     /// An API key (never its secret).
     KeyId,
+    /// A rented machine, as its vendor names it.
+    MachineId,
     /// A model as clients name it.
     ModelName,
     /// An organisation.

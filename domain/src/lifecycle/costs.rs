@@ -1,0 +1,184 @@
+//! What an attempt costs: from the moment its "create" leaves until the vendor has confirmed its end, with a
+//! rate for each stretch.
+//!
+//! Invariant: `segments` are in order of time, and two neighbours never have one rate. What the vendor says of
+//! its own meter replaces what was assumed before it said so.
+
+use super::state::{Billing, Seen, Sighting};
+use super::terms::Terms;
+use crate::time::Timestamp;
+
+/// A rate, and since when it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Since when.
+    pub from: Timestamp,
+    /// Micro-dollars an hour.
+    pub microusd_per_hour: u64,
+}
+
+/// The cost window of one attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Its rates.
+    pub segments: Vec<Segment>,
+    /// When it closed.
+    pub until: Option<Timestamp>,
+    /// What the vendor itself says that it cost.
+    pub billed: Option<u64>,
+    /// There never was a machine.
+    pub is_void: bool,
+    /// When the run began whose start the vendor has named.
+    pub run_from: Option<Timestamp>,
+    /// Whether a vendor's own rate has been seen: the first one corrects the offer's, later ones are changes.
+    pub is_rated: bool,
+}
+
+impl Costs {
+    /// Whether it may be growing.
+    pub const fn is_open(&self) -> bool {
+        !self.segments.is_empty() && self.until.is_none() && !self.is_void
+    }
+
+    /// The "create" leaves: from now on it may cost.
+    pub(super) fn open(&mut self, at: Timestamp, terms: &Terms) {
+        let is_earlier = self.segments.first().is_none_or(|first| at < first.from);
+        if self.is_void || (self.segments.is_empty() || (is_earlier && self.run_from.is_none())) {
+            self.is_void = false;
+            let rate = self.rate().unwrap_or(terms.microusd_per_hour);
+            self.segments.retain(|segment| segment.from > at);
+            if self
+                .segments
+                .first()
+                .is_some_and(|first| first.microusd_per_hour == rate)
+            {
+                self.segments.remove(0);
+            }
+            self.segments.insert(0, segment(at, rate));
+        }
+    }
+
+    /// The vendor shows the machine. A machine that is alive after all opens the window again.
+    pub(super) fn sighted(&mut self, sighting: &Sighting, terms: &Terms) {
+        self.is_void = false;
+        if sighting.seen == Seen::Terminated {
+            if self.segments.is_empty() {
+                self.segments
+                    .push(segment(sighting.billed_from.unwrap_or(sighting.at), 0));
+            }
+            if let Some(from) = sighting.billed_from {
+                self.begin_run(from, terms.microusd_per_hour);
+            }
+            self.close(sighting.billed_until.unwrap_or(sighting.at));
+            return;
+        }
+        self.until = None;
+        match sighting.billing {
+            Billing::Full | Billing::Unknown => {
+                let rate = sighting
+                    .microusd_per_hour
+                    .unwrap_or(terms.microusd_per_hour);
+                self.running_at(sighting, rate);
+            }
+            Billing::Disk => {
+                if let Some(from) = sighting.billed_from {
+                    self.begin_run(from, terms.microusd_per_hour);
+                }
+                let at = sighting.billed_until.unwrap_or(sighting.at);
+                self.set_rate(at, terms.stopped_microusd_per_hour);
+            }
+            Billing::None => self.set_rate(sighting.at, 0),
+        }
+    }
+
+    /// It ended then.
+    pub(super) fn close(&mut self, at: Timestamp) {
+        if self.segments.is_empty() || self.until.is_some() {
+            return;
+        }
+        self.segments.retain(|segment| segment.from <= at);
+        if self.segments.is_empty() {
+            self.segments.push(segment(at, 0));
+        }
+        self.until = Some(at);
+    }
+
+    /// There never was a machine.
+    pub(super) fn void(&mut self) {
+        if !self.segments.is_empty() {
+            self.is_void = true;
+        }
+    }
+
+    /// The rate in force.
+    pub fn rate(&self) -> Option<u64> {
+        self.segments.last().map(|last| last.microusd_per_hour)
+    }
+
+    fn running_at(&mut self, sighting: &Sighting, rate: u64) {
+        let is_first_rate = !std::mem::replace(&mut self.is_rated, true);
+        match sighting.billed_from {
+            Some(from) if self.run_from != Some(from) => {
+                self.start_run(from);
+                self.set_rate(from, rate);
+            }
+            _ if is_first_rate => {
+                let from = self.segments.last().map_or(sighting.at, |last| last.from);
+                self.set_rate(from, rate);
+            }
+            _ => {
+                if self.rate() != Some(rate) {
+                    self.set_rate(sighting.at, rate);
+                }
+            }
+        }
+    }
+
+    /// A run that was never seen at work still began when the vendor says so.
+    fn begin_run(&mut self, from: Timestamp, rate: u64) {
+        if self.run_from == Some(from) {
+            return;
+        }
+        let rate = self
+            .segments
+            .iter()
+            .rev()
+            .map(|segment| segment.microusd_per_hour)
+            .find(|rate| *rate > 0)
+            .unwrap_or(rate);
+        self.start_run(from);
+        self.set_rate(from, rate);
+    }
+
+    /// The vendor names the start of a run. What was assumed from the moment the "create" left until then was
+    /// never billed, unless there was an earlier run in between.
+    fn start_run(&mut self, from: Timestamp) {
+        if self.run_from.is_none() && self.segments.len() <= 1 {
+            self.segments.clear();
+        }
+        self.run_from = Some(from);
+    }
+
+    /// What the ledger sees of it.
+    pub(super) fn is_stated_like(&self, other: &Self) -> bool {
+        self.segments == other.segments
+            && self.until == other.until
+            && self.billed == other.billed
+            && self.is_void == other.is_void
+    }
+
+    /// From then on, this rate; what was assumed of the time after that is forgotten.
+    fn set_rate(&mut self, from: Timestamp, microusd_per_hour: u64) {
+        self.segments.retain(|segment| segment.from < from);
+        if self.rate() != Some(microusd_per_hour) {
+            self.segments.push(segment(from, microusd_per_hour));
+        }
+    }
+}
+
+const fn segment(from: Timestamp, microusd_per_hour: u64) -> Segment {
+    Segment {
+        from,
+        microusd_per_hour,
+    }
+}

@@ -1,0 +1,173 @@
+//! It never runs longer than it is paid for, and its window says what the vendor's meter says.
+
+use super::*;
+
+fn ask(effects: &[Effect]) -> Option<(u64, u64)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::AskAdvance {
+            number,
+            microusd_per_hour,
+            ..
+        } => Some((*number, *microusd_per_hour)),
+        _ => None,
+    })
+}
+
+#[test]
+fn nothing_is_rented_before_the_ledger_has_said_yes() {
+    let mut world = World::new();
+    assert_eq!(
+        ask(&world.wait(Span::from_secs(10))),
+        Some((1, 360_000)),
+        "asked again"
+    );
+    let effects = world.handle(Event::AdvanceDenied { number: 1 });
+    assert_eq!(
+        effects,
+        [
+            state("failed", Some(Cause::Budget)),
+            Effect::Announce,
+            Effect::RecordChanged
+        ]
+    );
+    assert_eq!(world.rental.poll_timeout(), None);
+    let late = Event::Advanced {
+        number: 1,
+        until: world.now + MINUTE,
+    };
+    assert_eq!(world.handle(late), [], "a late yes rents nothing");
+}
+
+#[test]
+fn a_ledger_that_never_answers_rents_nothing() {
+    let mut world = World::new();
+    for _ in 0..59 {
+        let effects = world.wait(Span::from_secs(10));
+        assert_eq!(ask(&effects), Some((1, 360_000)));
+    }
+    let effects = world.wait(Span::from_secs(10));
+    assert!(effects.contains(&state("failed", Some(Cause::LedgerSilent))));
+}
+
+#[test]
+fn an_advance_is_renewed_in_time_and_its_refusal_ends_the_machine_before_it_runs_out() {
+    let mut world = World::serving();
+    world.handle(Event::Used(Usage {
+        busy: 1,
+        last: Some(world.now),
+    }));
+    // 361 s were granted; 60 s are the way down, 120 s the time to ask in.
+    let effects = world.wait(Span::from_secs(181));
+    assert_eq!(ask(&effects), Some((2, 360_000)));
+    assert_eq!(
+        world.handle(Event::AdvanceDenied { number: 2 }),
+        [Effect::RecordChanged]
+    );
+    let effects = world.wait(Span::from_secs(10));
+    assert_eq!(
+        ask(&effects),
+        Some((3, 360_000)),
+        "the budget may have been raised"
+    );
+    world.handle(Event::AdvanceDenied { number: 3 });
+    let mut ended = None;
+    while ended.is_none() {
+        world.now = world.rental.poll_timeout().unwrap();
+        let effects = world.tick();
+        if let Some((number, _)) = ask(&effects) {
+            world.handle(Event::AdvanceDenied { number });
+        }
+        if effects.contains(&state("terminating", Some(Cause::Budget))) {
+            ended = Some(world.now);
+        }
+    }
+    assert_eq!(
+        ended,
+        Some(START + Span::from_secs(301)),
+        "60 s before the 361st"
+    );
+}
+
+#[test]
+fn silence_of_the_ledger_ends_it_too() {
+    let mut world = World::serving();
+    world.handle(Event::Used(Usage {
+        busy: 1,
+        last: Some(world.now),
+    }));
+    let mut causes = Vec::new();
+    while world.rental.state() != State::Terminating {
+        world.now = world.rental.poll_timeout().unwrap();
+        for effect in world.tick() {
+            if let Effect::Note { cause, .. } = effect {
+                causes.extend(cause);
+            }
+        }
+    }
+    assert_eq!(causes, [Cause::LedgerSilent]);
+    assert_eq!(world.now, START + Span::from_secs(301));
+}
+
+#[test]
+fn the_vendors_own_times_and_rates_replace_what_was_assumed() {
+    let mut world = World::new();
+    let first = world.first.clone();
+    world.pay(&first);
+    world.hear(Fact::CreateSent);
+    let begun = world.now + Span::from_secs(2);
+    world.now = world.now + Span::from_secs(4);
+    let mut running = world.sighting(Seen::Running);
+    running.billed_from = Some(begun);
+    running.microusd_per_hour = Some(400_000);
+    world.hear(Fact::Seen(running.clone()));
+    let segments = |world: &World| world.rental.current().unwrap().costs.segments.clone();
+    assert_eq!(
+        segments(&world),
+        [Segment {
+            from: begun,
+            microusd_per_hour: 400_000
+        }]
+    );
+    world.now = world.now + Span::from_secs(100);
+    running.at = world.now;
+    running.microusd_per_hour = Some(500_000);
+    world.hear(Fact::Seen(running.clone()));
+    assert_eq!(segments(&world).len(), 2, "a price that changed");
+    let until = world.now + Span::from_secs(7);
+    world.now = world.now + Span::from_secs(9);
+    let ended = Sighting {
+        at: world.now,
+        seen: Seen::Terminated,
+        billing: Billing::None,
+        billed_until: Some(until),
+        ..running
+    };
+    world.hear(Fact::Seen(ended));
+    let costs = &world.rental.current().unwrap().costs;
+    assert_eq!(costs.until, Some(until));
+    assert_eq!(costs.segments[1].microusd_per_hour, 500_000);
+}
+
+#[test]
+fn a_second_run_after_a_stop_begins_when_the_vendor_says() {
+    let mut world = World::serving();
+    world.command(Command::Stop);
+    world.now = world.now + Span::from_secs(100);
+    world.see(Seen::Stopped);
+    world.now = world.now + Span::from_secs(1_000);
+    let asked = world.command(Command::Start);
+    world.pay(&asked);
+    let begun = world.now + Span::from_secs(1);
+    world.now = world.now + Span::from_secs(3);
+    let mut running = world.sighting(Seen::Running);
+    running.billed_from = Some(begun);
+    world.hear(Fact::Seen(running));
+    let costs = &world.rental.current().unwrap().costs;
+    let rates: Vec<u64> = costs
+        .segments
+        .iter()
+        .map(|it| it.microusd_per_hour)
+        .collect();
+    assert_eq!(rates, [360_000, 3_600, 360_000]);
+    assert_eq!(costs.segments[2].from, begun);
+}

@@ -1,0 +1,357 @@
+//! Coming up: the machine boots, its server warms, and from then on it serves.
+
+use super::event::{Fact, Says};
+use super::state::{Creating, EndedBy, Seen, Sighting, State, Then, Told, WarmStep};
+use super::{Action, Cause, Effect, Lifecycle, What};
+use crate::backoff::exponential;
+use crate::time::{Span, Timestamp};
+
+/// How soon after a change a machine that comes up is looked at.
+pub(super) const BOOT_LOOK: Span = Span::from_secs(5);
+/// And how often at most afterwards: a list of its account comes every five minutes anyway.
+const BOOT_LOOK_CAP: Span = Span::from_secs(30);
+/// Pauses between the tries of a warm-up step.
+const WARM_BASE: Span = Span::from_secs(1);
+const WARM_CAP: Span = Span::from_secs(10);
+/// A step that has not ended by then is begun again: its result got lost with the object's memory.
+const WARM_LOST: Span = Span::from_secs(90);
+
+impl Lifecycle {
+    pub(super) fn heard(
+        &mut self,
+        attempt: u32,
+        at: Timestamp,
+        fact: Fact,
+        effects: &mut Vec<Effect>,
+    ) {
+        match fact {
+            Fact::CreateSent => self.create_sent(attempt, at, effects),
+            Fact::CreateUnclear => self.create_unclear(attempt, effects),
+            Fact::CreateRefused(refusal) => self.create_refused(attempt, Some(refusal), effects),
+            Fact::Withdrawn => self.create_refused(attempt, None, effects),
+            Fact::Seen(sighting) if attempt == self.attempt() => self.seen(&sighting, effects),
+            Fact::NotSeen { asked_at, in_list } if attempt == self.attempt() => {
+                self.not_seen(asked_at, in_list, effects);
+            }
+            Fact::Taken(action) if attempt == self.attempt() => self.taken(action, at),
+            Fact::Refused(action, refusal) if attempt == self.attempt() => {
+                self.refused(action, refusal, effects);
+            }
+            Fact::Billed(microusd) => self.billed(attempt, microusd, effects),
+            // Of an attempt that was given up: what is left of it is the account's to end.
+            Fact::Seen(_) | Fact::NotSeen { .. } | Fact::Taken(_) | Fact::Refused(..) => {}
+        }
+    }
+
+    fn seen(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        let is_other = self
+            .record
+            .machine
+            .as_ref()
+            .is_some_and(|machine| *machine != sighting.machine);
+        let is_old = self
+            .record
+            .sighted_at
+            .is_some_and(|last| sighting.at < last);
+        if self.attempt() == 0 || is_other || is_old {
+            // A twin is the account's to end.
+            return;
+        }
+        self.record.sighted_at = Some(sighting.at);
+        self.record.absences = super::Absences::default();
+        if self.record.machine.is_none() {
+            self.take_machine(sighting.machine.clone());
+            effects.push(Effect::Announce);
+        }
+        self.reckon(sighting, effects);
+        self.judge(sighting, effects);
+    }
+
+    /// What the sighting says about the cost.
+    fn reckon(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        let (terms, attempt) = (self.term(), self.attempt());
+        if let Some(current) = self.current_mut() {
+            let before = current.costs.clone();
+            if current.sent_at.is_none() {
+                current.sent_at = Some(sighting.at);
+            }
+            // An end that is known stays what it is; only a machine that is alive opens the window again.
+            if !(sighting.seen == Seen::Terminated && before.until.is_some()) {
+                current.costs.sighted(sighting, &terms);
+            }
+            if !current.costs.is_stated_like(&before) {
+                effects.push(Effect::StateWindow { attempt });
+            }
+        }
+    }
+
+    /// What the sighting says about the life.
+    fn judge(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        if matches!(self.record.state, State::Requested | State::Provisioning(_)) {
+            self.appeared(sighting, effects);
+        }
+        match sighting.seen {
+            Seen::Pending | Seen::Unknown => {
+                if self.record.state.is_over() {
+                    self.resurrected(effects);
+                }
+            }
+            Seen::Running => self.seen_running(sighting, effects),
+            Seen::Stopping => self.seen_stopping(sighting, effects),
+            Seen::Stopped => self.seen_stopped(sighting, effects),
+            Seen::Terminating => {
+                let cause = cause_of(sighting.ended_by);
+                match self.record.state {
+                    State::Terminating | State::Terminated | State::Failed | State::Lost => {}
+                    _ => self.enter(State::Terminating, Some(cause), effects),
+                }
+                if self.record.state == State::Terminating && self.record.next_look.is_none() {
+                    self.look_in(BOOT_LOOK);
+                }
+            }
+            Seen::Terminated => self.gone(cause_of(sighting.ended_by), effects),
+            Seen::Failed => match self.record.state {
+                State::Terminating => {}
+                state if state.is_over() => self.resurrected(effects),
+                _ => self.give_back(Cause::Crashed, effects),
+            },
+        }
+    }
+
+    fn seen_running(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        let terms = self.term();
+        let is_short = sighting.gpus.is_some_and(|gpus| gpus < terms.gpus);
+        match self.record.state {
+            State::Booting if is_short => self.end(Cause::GpuMissing, effects),
+            // Its host has let its GPUs to others meanwhile: its disk is still worth something.
+            State::Starting(Told::Yes) if is_short => self.stop(Cause::GpuMissing, effects),
+            State::Booting => self.came_up(effects),
+            State::Starting(Told::Yes) => {
+                self.enter(State::Booting, None, effects);
+                self.came_up(effects);
+            }
+            State::Stopped | State::Starting(Told::NotYet) => {
+                // Started by somebody else: it is paid for and warmed like any other.
+                self.record.up_since = self.now;
+                // What was paid ahead was for its disk.
+                self.record.advance.until = None;
+                self.record.advance.asked_at = None;
+                self.enter(State::Booting, Some(Cause::StartedOutside), effects);
+                self.came_up(effects);
+            }
+            State::Terminated | State::Failed | State::Lost => self.resurrected(effects),
+            // On their way down it is still up, and while it serves that is what it should be.
+            State::Requested
+            | State::Provisioning(Creating::Unsent | Creating::Sent | Creating::Ambiguous)
+            | State::Warming(_)
+            | State::Ready
+            | State::ReadyUnreachable
+            | State::Draining(_)
+            | State::Stopping
+            | State::Terminating => {}
+        }
+    }
+
+    /// The vendor says that it runs.
+    fn came_up(&mut self, effects: &mut Vec<Effect>) {
+        let terms = self.term();
+        if terms.is_public {
+            self.warm(WarmStep::Health, effects);
+        } else if !terms.calls_home || self.record.called_at.is_some() {
+            self.ready(State::ReadyUnreachable, Some(Cause::NoPublicTls), effects);
+        } else if self.record.next_look.is_none() {
+            self.look_in(BOOT_LOOK_CAP);
+        }
+    }
+
+    fn seen_stopping(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        match self.record.state {
+            State::Booting
+            | State::Warming(_)
+            | State::Ready
+            | State::ReadyUnreachable
+            | State::Draining(Then::Stay | Then::Stop) => {
+                let cause = stopped_cause(sighting.ended_by);
+                self.enter(State::Stopping, Some(cause), effects);
+                self.look_in(BOOT_LOOK);
+            }
+            State::Terminated | State::Failed | State::Lost => self.resurrected(effects),
+            State::Requested
+            | State::Provisioning(_)
+            | State::Draining(Then::Terminate)
+            | State::Stopping
+            | State::Stopped
+            | State::Starting(_)
+            | State::Terminating => {}
+        }
+    }
+
+    fn seen_stopped(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
+        match self.record.state {
+            // It never came to serve: what ran on it has ended by itself.
+            State::Booting | State::Warming(_) => self.give_back(Cause::Crashed, effects),
+            State::Ready | State::ReadyUnreachable | State::Draining(Then::Stay | Then::Stop) => {
+                let cause = stopped_cause(sighting.ended_by);
+                self.enter(State::Stopped, Some(cause), effects);
+            }
+            State::Draining(Then::Terminate) => self.give_back(Cause::StoppedOutside, effects),
+            State::Stopping => {
+                let cause = self.record.cause;
+                self.enter(State::Stopped, cause, effects);
+            }
+            State::Terminated | State::Failed | State::Lost => self.resurrected(effects),
+            State::Requested
+            | State::Provisioning(_)
+            | State::Stopped
+            | State::Starting(_)
+            | State::Terminating => {}
+        }
+    }
+
+    /// It shows up although its life was over: it is given back.
+    fn resurrected(&mut self, effects: &mut Vec<Effect>) {
+        self.give_back(Cause::LateSighting, effects);
+    }
+
+    pub(super) fn called(&mut self, attempt: u32, says: Says, effects: &mut Vec<Effect>) {
+        if attempt != self.attempt() || !self.hears_calls() {
+            return;
+        }
+        self.record.called_at = Some(self.now);
+        if std::mem::take(&mut self.record.suspect) {
+            self.record.next_look = None;
+            effects.push(Effect::Note {
+                what: What::NotSuspect,
+                cause: None,
+            });
+            effects.push(Effect::Announce);
+        }
+        match says {
+            Says::Booted | Says::Alive => {
+                // Up, says the machine; whether the vendor agrees is asked at once.
+                if self.record.state == State::Booting {
+                    effects.push(Effect::Look { attempt });
+                }
+            }
+            Says::Preempting => self.end(Cause::Preempted, effects),
+        }
+    }
+
+    /// Whether a machine is expected to call.
+    pub fn hears_calls(&self) -> bool {
+        match self.record.state {
+            State::Provisioning(_)
+            | State::Booting
+            | State::Warming(_)
+            | State::Ready
+            | State::ReadyUnreachable
+            | State::Draining(_)
+            | State::Stopping
+            | State::Starting(_) => true,
+            State::Requested
+            | State::Stopped
+            | State::Terminating
+            | State::Terminated
+            | State::Failed
+            | State::Lost => false,
+        }
+    }
+
+    pub(super) fn warm(&mut self, step: WarmStep, effects: &mut Vec<Effect>) {
+        self.enter(State::Warming(step), None, effects);
+        self.record.next_warm = Some(self.now + WARM_LOST);
+        effects.push(Effect::Warm(step));
+    }
+
+    /// A step's pause is over, or its result got lost.
+    pub(super) fn warm_again(&mut self, effects: &mut Vec<Effect>) {
+        if let State::Warming(step) = self.record.state {
+            self.record.next_warm = Some(self.now + WARM_LOST);
+            effects.push(Effect::Warm(step));
+        }
+    }
+
+    pub(super) fn warmed(&mut self, step: WarmStep, ok: bool, effects: &mut Vec<Effect>) {
+        if self.record.state != State::Warming(step) {
+            return;
+        }
+        if !ok {
+            let pause = exponential(WARM_BASE, WARM_CAP, self.record.warm_failures);
+            self.record.warm_failures = self.record.warm_failures.saturating_add(1);
+            self.record.next_warm = Some(self.now + pause);
+            return;
+        }
+        match step {
+            WarmStep::Health if self.preloads => self.warm(WarmStep::Preload, effects),
+            WarmStep::Health | WarmStep::Preload => self.warm(WarmStep::Token, effects),
+            WarmStep::Token => self.ready(State::Ready, None, effects),
+        }
+    }
+
+    fn ready(&mut self, state: State, cause: Option<Cause>, effects: &mut Vec<Effect>) {
+        self.record.has_served = true;
+        self.record.ready_since = Some(self.now);
+        self.enter(state, cause, effects);
+    }
+
+    pub(super) fn look_in(&mut self, pause: Span) {
+        self.record.next_look = Some(self.now + pause);
+    }
+
+    /// A machine that comes up or goes down is looked at.
+    pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
+        self.record.looks = self.record.looks.saturating_add(1);
+        let attempt = self.attempt();
+        let cap = match self.record.state {
+            State::Terminating | State::Stopping => super::down::LOOK_CAP,
+            _ => BOOT_LOOK_CAP,
+        };
+        // Every fourth time the order is given again: what a vendor has accepted it may still have lost.
+        if self.record.looks.is_multiple_of(4) {
+            match self.record.state {
+                State::Terminating => self.act(Action::Destroy, effects),
+                State::Stopping => self.act(Action::Stop, effects),
+                _ => {}
+            }
+        }
+        effects.push(Effect::Look { attempt });
+        let pause = exponential(BOOT_LOOK, cap, self.record.looks);
+        self.look_in(pause);
+    }
+
+    /// Forty-five seconds without a call.
+    pub(super) fn silent(&mut self, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.record.suspect, true) {
+            effects.push(Effect::Note {
+                what: What::Suspect,
+                cause: None,
+            });
+            effects.push(Effect::Announce);
+        }
+        effects.push(Effect::Look {
+            attempt: self.attempt(),
+        });
+        self.look_in(super::timer::HEARTBEAT_LOST);
+    }
+}
+
+const fn cause_of(ended_by: Option<EndedBy>) -> Cause {
+    match ended_by {
+        Some(EndedBy::Preempted) => Cause::Preempted,
+        Some(EndedBy::Capacity | EndedBy::Quota) => Cause::NothingToRent,
+        Some(EndedBy::Itself) => Cause::ShutItselfDown,
+        Some(EndedBy::Crashed) => Cause::Crashed,
+        Some(EndedBy::Asked | EndedBy::Other) | None => Cause::DeletedOutside,
+    }
+}
+
+const fn stopped_cause(ended_by: Option<EndedBy>) -> Cause {
+    match ended_by {
+        Some(EndedBy::Preempted) => Cause::Preempted,
+        Some(EndedBy::Itself) => Cause::ShutItselfDown,
+        Some(EndedBy::Crashed) => Cause::Crashed,
+        Some(EndedBy::Capacity | EndedBy::Quota | EndedBy::Asked | EndedBy::Other) | None => {
+            Cause::StoppedOutside
+        }
+    }
+}
