@@ -122,7 +122,6 @@ impl Lifecycle {
 
     /// A whole list that was begun late enough does not show the machine whose "create" is ambiguous.
     pub(super) fn absent_while_ambiguous(&mut self, effects: &mut Vec<Effect>) {
-        self.record.absences.lists += 1;
         if self.record.absences.lists >= LISTS_WITHOUT {
             let attempt = self.attempt();
             effects.push(Effect::Abandon { attempt });

@@ -191,7 +191,9 @@ impl Lifecycle {
         }
         match self.record.state {
             State::Provisioning(Creating::Ambiguous) if in_list => {
-                self.absent_while_ambiguous(effects);
+                if self.count_absence(asked_at, true) {
+                    self.absent_while_ambiguous(effects);
+                }
             }
             State::Requested
             | State::Provisioning(_)
@@ -199,7 +201,9 @@ impl Lifecycle {
             | State::Failed
             | State::Lost => {}
             State::Terminating => {
-                self.count_absence(in_list);
+                if !self.count_absence(asked_at, in_list) {
+                    return;
+                }
                 let absences = self.record.absences;
                 // Its own word for this very machine, after it took the order; or twice of anything.
                 let is_gone = (absences.looks >= 1 && self.record.act_taken_at.is_some())
@@ -216,7 +220,9 @@ impl Lifecycle {
             | State::Stopping
             | State::Stopped
             | State::Starting(_) => {
-                self.count_absence(in_list);
+                if !self.count_absence(asked_at, in_list) {
+                    return;
+                }
                 let absences = self.record.absences;
                 if absences.looks >= 1 && absences.looks + absences.lists >= 2 {
                     self.gone(Cause::DeletedOutside, effects);
@@ -230,13 +236,20 @@ impl Lifecycle {
         }
     }
 
-    const fn count_absence(&mut self, in_list: bool) {
+    /// Whether it is another answer than the last one.
+    fn count_absence(&mut self, asked_at: Timestamp, in_list: bool) -> bool {
         let absences = &mut self.record.absences;
-        if in_list {
-            absences.lists = absences.lists.saturating_add(1);
+        let (count, last) = if in_list {
+            (&mut absences.lists, &mut absences.listed_at)
         } else {
-            absences.looks = absences.looks.saturating_add(1);
+            (&mut absences.looks, &mut absences.looked_at)
+        };
+        if last.is_some_and(|last| asked_at <= last) {
+            return false;
         }
+        *last = Some(asked_at);
+        *count = count.saturating_add(1);
+        true
     }
 
     /// The vendor has confirmed that there is nothing left.

@@ -203,7 +203,7 @@ impl Lifecycle {
         self.record.next_look = None;
         self.record.next_warm = None;
         self.record.warm_failures = 0;
-        if name_of(was) == name_of(state) {
+        if was.name() == state.name() {
             // A step within a state: not another one for those who look on.
             return;
         }
@@ -228,7 +228,7 @@ impl Lifecycle {
 
     fn note_state(&self, effects: &mut Vec<Effect>) {
         effects.push(Effect::Note {
-            what: What::State(name_of(self.record.state)),
+            what: What::State(self.record.state.name()),
             cause: self.record.cause,
         });
         effects.push(Effect::Announce);
@@ -268,23 +268,3 @@ const NO_TERMS: Terms = Terms {
     stop_lead: crate::time::Span::ZERO,
     billing_minimum: crate::time::Span::ZERO,
 };
-
-/// The name of a state, its steps apart.
-pub const fn name_of(state: State) -> &'static str {
-    match state {
-        State::Requested => "requested",
-        State::Provisioning(_) => "provisioning",
-        State::Booting => "booting",
-        State::Warming(_) => "warming",
-        State::Ready => "ready",
-        State::ReadyUnreachable => "ready_unreachable",
-        State::Draining(_) => "draining",
-        State::Stopping => "stopping",
-        State::Stopped => "stopped",
-        State::Starting(_) => "starting",
-        State::Terminating => "terminating",
-        State::Terminated => "terminated",
-        State::Failed => "failed",
-        State::Lost => "lost",
-    }
-}

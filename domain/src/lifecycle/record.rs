@@ -77,6 +77,10 @@ pub struct Absences {
     pub lists: u32,
     /// Answers to a question for this very machine.
     pub looks: u32,
+    /// When the last list that counts was begun: the same one, told twice, counts once.
+    pub listed_at: Option<Timestamp>,
+    /// When the last question that counts was asked.
+    pub looked_at: Option<Timestamp>,
 }
 
 /// The right to be billed until a moment.

@@ -78,6 +78,74 @@ pub enum Told {
 }
 
 impl State {
+    /// Every state with each of its steps.
+    pub const ALL: &[Self] = &[
+        Self::Requested,
+        Self::Provisioning(Creating::Unsent),
+        Self::Provisioning(Creating::Sent),
+        Self::Provisioning(Creating::Ambiguous),
+        Self::Booting,
+        Self::Warming(WarmStep::Health),
+        Self::Warming(WarmStep::Preload),
+        Self::Warming(WarmStep::Token),
+        Self::Ready,
+        Self::ReadyUnreachable,
+        Self::Draining(Then::Stay),
+        Self::Draining(Then::Stop),
+        Self::Draining(Then::Terminate),
+        Self::Stopping,
+        Self::Stopped,
+        Self::Starting(Told::NotYet),
+        Self::Starting(Told::Yes),
+        Self::Terminating,
+        Self::Terminated,
+        Self::Failed,
+        Self::Lost,
+    ];
+
+    /// Its name and its step, as records keep it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Provisioning(Creating::Unsent) => "provisioning/unsent",
+            Self::Provisioning(Creating::Sent) => "provisioning/sent",
+            Self::Provisioning(Creating::Ambiguous) => "provisioning/ambiguous",
+            Self::Warming(WarmStep::Health) => "warming/health",
+            Self::Warming(WarmStep::Preload) => "warming/preload",
+            Self::Warming(WarmStep::Token) => "warming/token",
+            Self::Draining(Then::Stay) => "draining/stay",
+            Self::Draining(Then::Stop) => "draining/stop",
+            Self::Draining(Then::Terminate) => "draining/terminate",
+            Self::Starting(Told::NotYet) => "starting/unpaid",
+            Self::Starting(Told::Yes) => "starting/told",
+            _ => self.name(),
+        }
+    }
+
+    /// The state with this code.
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.code() == code)
+    }
+
+    /// Its name, its steps apart.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Provisioning(_) => "provisioning",
+            Self::Booting => "booting",
+            Self::Warming(_) => "warming",
+            Self::Ready => "ready",
+            Self::ReadyUnreachable => "ready_unreachable",
+            Self::Draining(_) => "draining",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Starting(_) => "starting",
+            Self::Terminating => "terminating",
+            Self::Terminated => "terminated",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Whether its life is over.
     pub const fn is_over(self) -> bool {
         match self {
@@ -188,4 +256,18 @@ pub struct Sighting {
     pub billed_from: Option<Timestamp>,
     /// When it ended, where it says so.
     pub billed_until: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn every_state_is_read_back_by_its_code() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.code()), Some(*state));
+            assert!(state.code().starts_with(state.name()));
+        }
+        assert_eq!(State::parse("warming"), None);
+    }
 }

@@ -50,7 +50,9 @@ fn the_next_offer_is_tried_only_after_two_whole_lists_beyond_the_lag() {
     }
     let late = absent(&world, Span::from_secs(600));
     assert_eq!(world.hear(late.clone()), [Effect::RecordChanged]);
-    let effects = world.hear(late);
+    assert_eq!(world.hear(late), [], "the same list, told twice");
+    let later = absent(&world, Span::from_secs(660));
+    let effects = world.hear(later);
     assert_eq!(
         effects,
         [

@@ -154,7 +154,7 @@ impl World {
 
     /// Runs every timer until the state's name changes, paying what is asked; says how long that took.
     pub(super) fn until_state_changes(&mut self) -> (Span, Vec<Effect>) {
-        let (began, name) = (self.now, name_of(self.rental.state()));
+        let (began, name) = (self.now, self.rental.state().name());
         for _ in 0..10_000 {
             self.now = self
                 .rental
@@ -168,7 +168,7 @@ impl World {
             {
                 effects.extend(self.pay(&effects.clone()));
             }
-            if name_of(self.rental.state()) != name {
+            if self.rental.state().name() != name {
                 return (self.now.since(began), effects);
             }
         }
