@@ -15,3 +15,15 @@ CREATE TABLE IF NOT EXISTS figures (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   json TEXT NOT NULL
 );
+
+-- Of a rented GPU: row 1 is what was launched, row 2 its life.
+CREATE TABLE IF NOT EXISTS rental (
+  id INTEGER PRIMARY KEY CHECK (id IN (1, 2)),
+  json TEXT NOT NULL
+);
+
+-- What happened to it, for people. The oldest are dropped.
+CREATE TABLE IF NOT EXISTS events (
+  number INTEGER PRIMARY KEY,
+  json TEXT NOT NULL
+);

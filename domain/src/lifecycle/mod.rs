@@ -107,9 +107,13 @@ impl Lifecycle {
         terms: Vec<Terms>,
         ends: Ends,
         preloads: bool,
-        record: LifecycleRecord,
+        mut record: LifecycleRecord,
         now: Timestamp,
     ) -> Self {
+        if record.state == State::Terminating && record.next_look.is_none() {
+            // Whatever wrote that: it is looked after until its vendor has spoken.
+            record.next_look = Some(now);
+        }
         Self {
             terms,
             ends,

@@ -398,9 +398,6 @@ pub struct RentalStatus {
     /// What it costs an hour now.
     #[serde(default)]
     pub microusd_per_hour: u64,
-    /// What it has cost so far, at the time of this status.
-    #[serde(default)]
-    pub cost_microusd: u64,
 }
 
 /// Everything there is to know about a rental. Times are milliseconds since the epoch.

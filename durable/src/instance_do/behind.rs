@@ -39,6 +39,8 @@ pub(super) struct WriteBehind {
     ended_since: Option<Timestamp>,
     /// The newest check that is stored.
     ring_at: Option<Timestamp>,
+    /// When a request last came or ended.
+    active_at: Option<Timestamp>,
     /// The turns that come.
     turns: BTreeSet<Timestamp>,
 }
@@ -53,7 +55,17 @@ impl WriteBehind {
         }
     }
 
+    /// When a request last came or ended here; after a restart, as the figures had it.
+    pub(super) const fn active_at(&self) -> Option<Timestamp> {
+        self.active_at
+    }
+
+    pub(super) const fn restore_active_at(&mut self, at: Option<Timestamp>) {
+        self.active_at = at;
+    }
+
     pub(super) fn granted(&mut self, now: Timestamp, request: RequestId) {
+        self.active_at = Some(now);
         self.touched_since.get_or_insert(now);
         self.touched.insert(request);
     }
@@ -153,7 +165,8 @@ impl WriteBehind {
         machine: &machine::Instance,
     ) -> Result<(), StoreError> {
         let ring = machine.health().ring();
-        let row = FiguresRow::from_domain(machine.figures(), machine.breaker().run(), ring);
+        let mut row = FiguresRow::from_domain(machine.figures(), machine.breaker().run(), ring);
+        row.active_at_ms = self.active_at.map(Timestamp::as_ms);
         let json = encode("figures", &row)?;
         cx.sql.exec(
             "INSERT OR REPLACE INTO figures (id, json) VALUES (1, ?)",

@@ -21,6 +21,7 @@ mod asks;
 mod behind;
 mod checks;
 mod news;
+mod rental;
 mod spec;
 mod store;
 #[cfg(test)]
@@ -45,7 +46,7 @@ use crate::records::instance::Stored;
 use crate::records::schema::statements;
 use crate::turn::{EffectId, Outcome, Reply, Ticket};
 
-const SCHEMA: [&str; 3] = statements(include_str!("../../../schemas/sql/instance.sql"));
+const SCHEMA: [&str; 5] = statements(include_str!("../../../schemas/sql/instance.sql"));
 
 /// One server in memory.
 pub struct Instance {
@@ -60,6 +61,8 @@ pub struct Instance {
     behind: WriteBehind,
     policy_asked: bool,
     due: Due,
+    /// The GPU that it runs on, where that is rented.
+    rental: Option<rental::Rental>,
 }
 
 /// What is done once at the end of a turn, however often the turn asked for it.
@@ -84,6 +87,7 @@ impl Object for Instance {
             behind,
             policy_asked: false,
             due: Due::default(),
+            rental: rental::Rental::load(cx)?,
         })
     }
 
@@ -108,7 +112,10 @@ impl Object for Instance {
             InstanceCommand::Resume => self.note(cx, Event::Undrained),
             InstanceCommand::HealthCheck => self.check_now(cx),
             InstanceCommand::Describe => Ok(Reply::Now(encode("view", &self.view(cx.now))?)),
-            InstanceCommand::Tick => self.note(cx, Event::Tick),
+            InstanceCommand::Tick => {
+                self.rental_alarm(cx)?;
+                self.note(cx, Event::Tick)
+            }
             InstanceCommand::Demand { model, until_ms } => {
                 let until = Timestamp::from_ms(until_ms);
                 self.note(
@@ -119,12 +126,17 @@ impl Object for Instance {
                     },
                 )
             }
-            InstanceCommand::Launch(_)
-            | InstanceCommand::Do { .. }
-            | InstanceCommand::Heard { .. }
-            | InstanceCommand::CallHome(_)
-            | InstanceCommand::Rental
-            | InstanceCommand::Events { .. } => done(),
+            InstanceCommand::Launch(launch) => self.launch(cx, *launch),
+            InstanceCommand::Do { verb, actor } => self.command(cx, verb, &actor),
+            InstanceCommand::Heard {
+                at_ms,
+                attempt,
+                fact,
+                ..
+            } => self.learn(cx, attempt, at_ms, fact),
+            InstanceCommand::CallHome(call) => self.call_home(cx, call),
+            InstanceCommand::Rental => self.show_rental(cx.now),
+            InstanceCommand::Events { limit, before } => rental::page(cx, limit, before),
             InstanceCommand::Policy { policy } => {
                 self.adopt_policy(cx, policy)?;
                 done()
@@ -136,6 +148,7 @@ impl Object for Instance {
 
     fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
         self.hear(cx, Event::Tick, None)?;
+        self.rental_alarm(cx)?;
         self.catch_up(cx)?;
         self.finish(cx)
     }
@@ -149,7 +162,7 @@ impl Object for Instance {
     fn done(&mut self, cx: &mut Cx<'_>, id: EffectId, outcome: Outcome) -> Result<(), TurnError> {
         if let Some((_, check)) = self.check_out.take_if(|(out, _)| *out == id) {
             self.check_finished(cx, check, &outcome)?;
-        } else if let Outcome::Delivered { reply } = outcome
+        } else if let Some(Outcome::Delivered { reply }) = self.rental_done(cx, id, outcome)?
             // Also one that was asked for before an eviction.
             && let Ok(FleetAnswer::Policy { policy }) = serde_json::from_str(&reply)
         {
@@ -160,9 +173,9 @@ impl Object for Instance {
     }
 
     fn next_alarm(&self) -> Option<Timestamp> {
-        self.machine
-            .as_ref()
-            .and_then(machine::Instance::poll_timeout)
+        let server = self.machine.as_ref().and_then(|it| it.poll_timeout());
+        let rental = self.rental.as_ref().and_then(|it| it.poll_timeout());
+        server.into_iter().chain(rental).min()
     }
 }
 
@@ -171,6 +184,12 @@ fn done() -> Result<Reply, TurnError> {
 }
 
 impl Instance {
+    /// The life of the GPU that it runs on, where that is rented.
+    #[cfg(feature = "testkit")]
+    pub fn life(&self) -> Option<&tidegate_domain::lifecycle::Lifecycle> {
+        self.rental.as_ref().map(rental::Rental::life)
+    }
+
     /// The machine, while a server is registered.
     #[cfg(feature = "testkit")]
     pub const fn machine(&self) -> Option<&machine::Instance> {
@@ -179,6 +198,7 @@ impl Instance {
 
     /// The end of every turn.
     fn finish(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
+        self.finish_rental(cx)?;
         let Due { save, announce } = std::mem::take(&mut self.due);
         if announce {
             self.announce(cx)?;

@@ -92,7 +92,9 @@ impl Instance {
         self.behind = WriteBehind::default();
         self.due.save = true;
         store::erase(cx)?;
-        cx.recall()?;
+        if self.rental.is_none() {
+            cx.recall()?;
+        }
         self.send_away(cx, &DeniedWire::NotRegistered)?;
         self.resolve_checks(cx)
     }

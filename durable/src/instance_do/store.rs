@@ -53,18 +53,23 @@ pub(super) fn load(cx: &mut Cx<'_>) -> Result<Loaded, StoreError> {
     let mut machine = machine::Instance::restore(record, leases, cx.now);
     let figures = cx.sql.exec("SELECT json FROM figures WHERE id = 1", &[])?;
     let mut ring = None;
+    let mut active_at = None;
     if let Some(row) = figures.first() {
         // Figures may be lost, so those that cannot be read do not keep the server from loading.
         let figures: FiguresRow = decode("figures", text("figures", row, 0)?).unwrap_or_default();
         if let Some(run) = figures.run {
             machine.restore_run(run.into());
         }
+        active_at = figures
+            .active_at_ms
+            .map(tidegate_domain::time::Timestamp::from_ms);
         let (figures, checks) = figures.into_domain();
         machine.restore_figures(figures);
         machine.restore_ring(checks.clone());
         ring = Some(checks);
     }
     let mut behind = WriteBehind::new(rows, ring.as_ref());
+    behind.restore_active_at(active_at);
     for request in unread {
         behind.granted(cx.now, request);
     }

@@ -10,5 +10,6 @@ pub mod key;
 pub mod log;
 pub mod once;
 pub mod policy;
+pub mod rental;
 pub mod schema;
 pub mod totals;

@@ -23,6 +23,9 @@ pub struct FiguresRow {
     pub run: Option<RunRow>,
     /// Oldest first.
     pub checks: Vec<CheckRow>,
+    /// When a request last came, ran or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_at_ms: Option<i64>,
 }
 
 /// Failures in a row.
@@ -101,6 +104,7 @@ impl FiguresRow {
             first_token_ms_256: figures.ttft.ms_256,
             run: run.map(RunRow::from),
             checks: ring.iter().map(check).collect(),
+            active_at_ms: None,
         }
     }
 
