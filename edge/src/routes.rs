@@ -1,8 +1,8 @@
 //! Every route of the gateway, in one table: the router dispatches from it, and what describes the
 //! routes to others (`schemas/openapi/openapi.json`) is compared with it.
 //!
-//! A template holds at most one parameter: `{id}` is one segment, `{id*}` is all that is left, for names
-//! with slashes in them. Neither is ever empty, and handlers get it percent-decoded.
+//! A template holds at most two parameters: `{id}` is one segment, `{id*}` is all that is left, for names
+//! with slashes in them. None is ever empty, and handlers get them percent-decoded, in their order.
 //!
 //! Invariant: no path fits two templates, so the order of rows decides nothing but how soon one is found
 //! (what is asked most stands first). A `HEAD` is a `GET` whose body the host leaves out.
@@ -54,8 +54,14 @@ enum Handler {
     Client(&'static [Scope], fn(&mut Cx<'_>, Caller, String) -> Step),
     /// Answers everybody.
     Public(fn(&mut Cx<'_>, String) -> Step),
+    /// The same on a path with two parameters.
+    #[allow(dead_code, reason = "no route of this kind yet")]
+    PublicOfTwo(fn(&mut Cx<'_>, String, String) -> Step),
     /// Answers an administrator.
     Admin(fn(&mut Cx<'_>, Admin, String) -> Step),
+    /// The same on a path with two parameters.
+    #[allow(dead_code, reason = "no route of this kind yet")]
+    AdminOfTwo(fn(&mut Cx<'_>, Admin, String, String) -> Step),
 }
 
 use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer, Public};
@@ -165,26 +171,32 @@ impl Route {
         match self.handler {
             Handler::Inference(_) => Access::Client(&[Scope::Inference]),
             Handler::Client(scopes, _) => Access::Client(scopes),
-            Handler::Admin(_) => Access::Admin,
-            Handler::Public(_) => Access::Public,
+            Handler::Admin(_) | Handler::AdminOfTwo(_) => Access::Admin,
+            Handler::Public(_) | Handler::PublicOfTwo(_) => Access::Public,
         }
     }
 
-    fn run(&self, cx: &mut Cx<'_>, parameter: &str) -> Step {
-        let parameter = percent_decode(parameter);
+    fn run(&self, cx: &mut Cx<'_>, parameters: Parameters<'_>) -> Step {
+        let [first, second] = parameters.map(percent_decode);
         cx.notes.route = Some(self.path);
         cx.notes.is_inference = matches!(self.handler, Handler::Inference(_));
         match self.handler {
             Handler::Inference(endpoint) => Inference::accept(cx, endpoint),
-            Handler::Public(handle) => handle(cx, parameter),
+            Handler::Public(handle) => handle(cx, first),
+            Handler::PublicOfTwo(handle) => handle(cx, first, second),
             Handler::Client(scopes, handle) => {
-                auth::client(cx, scopes, move |cx, caller| handle(cx, caller, parameter))
+                auth::client(cx, scopes, move |cx, caller| handle(cx, caller, first))
             }
-            Handler::Admin(handle) => auth::admin(cx, move |cx, admin| {
-                idempotency::guard(cx, admin, move |cx, admin| handle(cx, admin, parameter))
-            }),
+            Handler::Admin(handle) => by_admin(cx, move |cx, admin| handle(cx, admin, first)),
+            Handler::AdminOfTwo(handle) => {
+                by_admin(cx, move |cx, admin| handle(cx, admin, first, second))
+            }
         }
     }
+}
+
+fn by_admin(cx: &mut Cx<'_>, handle: impl FnOnce(&mut Cx<'_>, Admin) -> Step + 'static) -> Step {
+    auth::admin(cx, move |cx, admin| idempotency::guard(cx, admin, handle))
 }
 
 /// Sends a request to its handler.
@@ -192,7 +204,7 @@ pub(crate) fn dispatch(cx: &mut Cx<'_>) -> Step {
     let head = cx.head;
     let path = head.path.trim_end_matches('/');
     let refusal = match find(head.verb(), path) {
-        Found::Route(route, parameter) => return route.run(cx, parameter),
+        Found::Route(route, parameters) => return route.run(cx, parameters),
         Found::Methods(methods) => ApiError::method(methods.join(", ")),
         Found::Nothing => ApiError::no_route(&head.path),
     };
@@ -204,7 +216,7 @@ pub(crate) fn dispatch(cx: &mut Cx<'_>) -> Step {
 }
 
 enum Found<'p> {
-    Route(&'static Route, &'p str),
+    Route(&'static Route, Parameters<'p>),
     /// The path exists, with these methods.
     Methods(Vec<&'static str>),
     Nothing,
@@ -213,8 +225,8 @@ enum Found<'p> {
 fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     let mut methods = Vec::new();
     for route in ROUTES {
-        match parameter(route.path, path) {
-            Some(parameter) if route.method == method => return Found::Route(route, parameter),
+        match parameters(route.path, path) {
+            Some(found) if route.method == method => return Found::Route(route, found),
             Some(_) => methods.push(route.method),
             None => {}
         }
@@ -226,15 +238,30 @@ fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     }
 }
 
-/// What stands in the place of the template's parameter, still encoded; empty where it has none.
-fn parameter<'p>(template: &str, path: &'p str) -> Option<&'p str> {
-    let Some((before, rest)) = template.split_once('{') else {
-        return (template == path).then_some("");
-    };
-    let (name, after) = rest.split_once('}')?;
-    let value = path.strip_prefix(before)?.strip_suffix(after)?;
-    let fits = !value.is_empty() && (name.ends_with('*') || !value.contains('/'));
-    fits.then_some(value)
+/// What stands in the places of a template's parameters, still encoded; empty where it has none.
+type Parameters<'p> = [&'p str; 2];
+
+fn parameters<'p>(template: &str, path: &'p str) -> Option<Parameters<'p>> {
+    let mut found = ["", ""];
+    let (mut template, mut path) = (template, path);
+    for value in &mut found {
+        let Some((before, rest)) = template.split_once('{') else {
+            break;
+        };
+        let (name, after) = rest.split_once('}')?;
+        let left = path.strip_prefix(before)?;
+        let end = if name.ends_with('*') {
+            left.len()
+        } else {
+            left.find('/').unwrap_or(left.len())
+        };
+        (*value, path) = left.split_at_checked(end)?;
+        if value.is_empty() {
+            return None;
+        }
+        template = after;
+    }
+    (template == path).then_some(found)
 }
 
 #[cfg(test)]
@@ -280,11 +307,36 @@ mod tests {
     }
 
     #[test]
-    fn every_template_is_absolute_and_has_at_most_one_parameter() {
+    fn every_template_is_absolute_and_its_parameters_are_whole_segments_two_at_most() {
         for Route { path, .. } in ROUTES {
             assert!(path.starts_with('/') && !path.ends_with('/'), "{path}");
-            assert!(path.matches('{').count() <= 1, "{path}");
-            assert_eq!(path.contains('{'), path.contains('}'), "{path}");
+            let segments: Vec<&str> = path.split('/').collect();
+            let is_one = |segment: &&str| segment.contains(['{', '}']);
+            for (at, segment) in segments.iter().enumerate().filter(|(_, it)| is_one(it)) {
+                let name = segment
+                    .strip_prefix('{')
+                    .and_then(|it| it.strip_suffix('}'));
+                let name = name.unwrap_or_else(|| panic!("{path}"));
+                let is_last = at + 1 == segments.len();
+                let plain = name.strip_suffix('*').filter(|_| is_last).unwrap_or(name);
+                assert!(plain.bytes().all(|it| it.is_ascii_lowercase()), "{path}");
+            }
+            assert!(
+                segments.iter().filter(|it| is_one(it)).count() <= 2,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_handler_takes_as_many_parameters_as_its_template_has() {
+        for route in ROUTES {
+            let of_two = matches!(
+                route.handler,
+                Handler::PublicOfTwo(_) | Handler::AdminOfTwo(_)
+            );
+            let is_two = route.path.matches('{').count() == 2;
+            assert_eq!(of_two, is_two, "{}", route.path);
         }
     }
 
@@ -301,15 +353,37 @@ mod tests {
 
     #[test]
     fn a_parameter_is_one_segment_or_all_that_is_left() {
-        assert_eq!(parameter("/a", "/a"), Some(""));
-        assert_eq!(parameter("/a", "/a/"), None);
-        assert_eq!(parameter("/a/{id}", "/a/b%2Fc"), Some("b%2Fc"));
-        assert_eq!(parameter("/a/{id}", "/a/b/c"), None);
-        assert_eq!(parameter("/a/{id}", "/a/"), None);
-        assert_eq!(parameter("/a/{id}/x", "/a/b/x"), Some("b"));
-        assert_eq!(parameter("/a/{id}/x", "/a/x"), None);
-        assert_eq!(parameter("/a/{id}/x", "/a//x"), None);
-        assert_eq!(parameter("/a/{name*}", "/a/b/c"), Some("b/c"));
-        assert_eq!(parameter("/a/{name*}", "/a"), None);
+        let one = |template, path| parameters(template, path).map(|[one, _]| one);
+        assert_eq!(one("/a", "/a"), Some(""));
+        assert_eq!(one("/a", "/a/"), None);
+        assert_eq!(one("/a/{id}", "/a/b%2Fc"), Some("b%2Fc"));
+        assert_eq!(one("/a/{id}", "/a/b/c"), None);
+        assert_eq!(one("/a/{id}", "/a/"), None);
+        assert_eq!(one("/a/{id}", "/a"), None);
+        assert_eq!(one("/a/{id}/x", "/a/b/x"), Some("b"));
+        assert_eq!(one("/a/{id}/x", "/a/b/y"), None);
+        assert_eq!(one("/a/{id}/x", "/a/x"), None);
+        assert_eq!(one("/a/{id}/x", "/a//x"), None);
+        assert_eq!(one("/a/{name*}", "/a/b/c"), Some("b/c"));
+        assert_eq!(one("/a/{name*}", "/a"), None);
+    }
+
+    #[test]
+    fn two_parameters_are_two_segments() {
+        let two = |path| parameters("/a/{vendor}/b/{id}/x", path);
+        assert_eq!(two("/a/1/b/2/x"), Some(["1", "2"]));
+        assert_eq!(two("/a/1/b//x"), None);
+        assert_eq!(two("/a//b/2/x"), None);
+        assert_eq!(two("/a/1/b/2"), None);
+        assert_eq!(two("/a/1/b/2/3/x"), None);
+        let side_by_side = |path| parameters("/a/{vendor}/{id}", path);
+        assert_eq!(side_by_side("/a/1/2"), Some(["1", "2"]));
+        assert_eq!(side_by_side("/a/1"), None);
+        assert_eq!(side_by_side("/a/1/"), None);
+        assert_eq!(side_by_side("/a/1/2/3"), None);
+        assert_eq!(
+            parameters("/a/{kind}/{name*}", "/a/1/2/3"),
+            Some(["1", "2/3"])
+        );
     }
 }

@@ -87,22 +87,14 @@ impl Document {
         self.judge_body(seen, &response["content"])
     }
 
-    /// The path item of a path; a parameter takes what is left, since names hold slashes.
+    /// The path item of a path; a name takes what is left, since names hold slashes.
     fn item(&self, path: &str) -> Option<&Value> {
         let path = path.trim_end_matches('/');
         let paths = self.root["paths"].as_object()?;
-        let fits = |template: &str| match template.split_once('{') {
-            None => template == path,
-            Some((before, rest)) => {
-                let (name, after) = rest.split_once('}').unwrap_or_default();
-                let value = path
-                    .strip_prefix(before)
-                    .and_then(|rest| rest.strip_suffix(after));
-                let whole = ["name", "model"].contains(&name);
-                value.is_some_and(|value| !value.is_empty() && (whole || !value.contains('/')))
-            }
-        };
-        paths.iter().find(|(at, _)| fits(at)).map(|(_, item)| item)
+        paths
+            .iter()
+            .find(|(template, _)| is_at(template, path))
+            .map(|(_, item)| item)
     }
 
     fn judge_headers(&self, seen: &Seen<'_>, listed: &Value) -> Result<(), String> {
@@ -178,6 +170,21 @@ impl Document {
         match validator.iter_errors(value).next() {
             Some(error) => Err(format!("{error} at `{}`", error.instance_path())),
             None => Ok(()),
+        }
+    }
+}
+
+fn is_at(template: &str, path: &str) -> bool {
+    let (mut templates, mut segments) = (template.split('/'), path.split('/'));
+    loop {
+        match (templates.next(), segments.next()) {
+            (None, None) => return true,
+            (Some("{name}" | "{model}"), Some(first)) => {
+                let rest = [first].into_iter().chain(segments).collect::<String>();
+                return !rest.is_empty() && templates.next().is_none();
+            }
+            (Some(a), Some(b)) if a == b || (a.starts_with('{') && !b.is_empty()) => {}
+            _ => return false,
         }
     }
 }
