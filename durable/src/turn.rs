@@ -114,6 +114,10 @@ pub struct VendorCall {
 /// How an effect ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 pub enum Outcome {
     /// The message was accepted; this is the receiver's answer.
     Delivered {
