@@ -61,3 +61,19 @@ CREATE TABLE IF NOT EXISTS once (
     due_at_ms INTEGER NOT NULL,
     record TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- One runtime profile, with its secrets sealed.
+CREATE TABLE IF NOT EXISTS profiles (
+    name TEXT PRIMARY KEY,
+    profile TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One account at a vendor of GPUs. Its credential rests with the account's own object. `generation` counts the
+-- changes of `entry` and fences what that object is told.
+CREATE TABLE IF NOT EXISTS accounts (
+    id TEXT PRIMARY KEY,
+    entry TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -13,7 +13,9 @@ pub use super::profile::{
     AccountEntry, AccountEntryView, Profile, RentalEntry, RentalQuery, RentalRow,
 };
 pub use super::routing::{Route, Snapshot, SnapshotAnswer, SnapshotServer, Strategy};
-pub use super::server::{ServerChange, ServerEntry, ServerState, ServerStatus, ServerView};
+pub use super::server::{
+    ServerChange, ServerEntry, ServerQuery, ServerState, ServerStatus, ServerView,
+};
 
 /// A command and in whose name it is given. A command alone is a message too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,11 +152,17 @@ pub enum FleetCommand {
         /// Its name.
         name: String,
     },
+    /// One runtime profile with its secrets, sealed as they are, to launch it. Answer:
+    /// [`FleetAnswer::Profile`] or `NotFound`.
+    SealedProfile {
+        /// Its name.
+        name: String,
+    },
     /// Creates or replaces a runtime profile.
     PutProfile {
         /// Its name.
         name: String,
-        /// It, its secrets sealed.
+        /// It, its secrets sealed; one that is blank stays what it is stored as.
         profile: Box<Profile>,
     },
     /// Removes a runtime profile. What runs of it goes on.
@@ -219,6 +227,16 @@ pub enum FleetCommand {
     Rental {
         /// Which.
         id: String,
+    },
+    /// Somebody did something with a rental that belongs into the audit and changes nothing of it (its private
+    /// key was shown). Answer: `Done`.
+    NoteRental {
+        /// Which.
+        id: String,
+        /// In dotted past tense.
+        action: String,
+        /// Why, or with which values.
+        reason: String,
     },
     /// Facts from a rented GPU, applied once for each event id. Answer: `Done`.
     AnnounceRental {
@@ -287,11 +305,13 @@ impl FleetCommand {
             | Self::Announce { .. }
             | Self::Profiles
             | Self::Profile { .. }
+            | Self::SealedProfile { .. }
             | Self::Accounts
             | Self::Account { .. }
             | Self::NoteAccount { .. }
             | Self::Rentals(_)
             | Self::Rental { .. }
+            | Self::NoteRental { .. }
             | Self::AnnounceRental { .. }
             | Self::Cron
             | Self::Stats
@@ -353,7 +373,7 @@ pub enum FleetAnswer {
     },
     /// A runtime profile.
     Profile {
-        /// It; values of secrets are blank.
+        /// It; values of secrets are blank, unless it was asked for with them.
         profile: Box<Profile>,
     },
     /// Runtime profiles by name.
@@ -406,28 +426,6 @@ pub enum FleetAnswer {
         /// Why.
         reason: String,
     },
-}
-
-/// Filter, order and page.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerQuery {
-    /// Only this model.
-    #[serde(default)]
-    pub model: Option<String>,
-    /// Only this owner.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// Only this state.
-    #[serde(default)]
-    pub state: Option<ServerState>,
-    /// `created_at`, `model`, `price`, `priority` or `state`; a leading `-` turns it round.
-    #[serde(default)]
-    pub sort: Option<String>,
-    /// At most this many (1 to 200).
-    pub limit: u32,
-    /// Skip this many.
-    #[serde(default)]
-    pub offset: u32,
 }
 
 /// A stored API key.

@@ -182,6 +182,28 @@ pub struct ServerView {
     pub updated_at_ms: i64,
 }
 
+/// Filter, order and page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerQuery {
+    /// Only this model.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Only this owner.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Only this state.
+    #[serde(default)]
+    pub state: Option<ServerState>,
+    /// `created_at`, `model`, `price`, `priority` or `state`; a leading `-` turns it round.
+    #[serde(default)]
+    pub sort: Option<String>,
+    /// At most this many (1 to 200).
+    pub limit: u32,
+    /// Skip this many.
+    #[serde(default)]
+    pub offset: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

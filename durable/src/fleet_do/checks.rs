@@ -13,7 +13,7 @@ const MAX_NAME: usize = 256;
 /// URLs longer than this are refused by common servers anyway.
 const MAX_URL: usize = 2_048;
 /// A sealed value is base64 of the key and about 100 bytes around it; no provider's key is near this.
-const MAX_SEALED: usize = 16 * 1_024;
+pub(super) const MAX_SEALED: usize = 16 * 1_024;
 /// Free labels, as JSON. 1,000 servers of this size are 4 MB in a snapshot.
 const MAX_METADATA: usize = 4 * 1_024;
 const MAX_TARGETS: usize = 100;
@@ -233,7 +233,7 @@ pub(super) fn name(param: &str, name: &str) -> Result<(), Refused> {
     text(param, name, MAX_NAME)
 }
 
-fn text(param: &str, text: &str, longest: usize) -> Result<(), Refused> {
+pub(super) fn text(param: &str, text: &str, longest: usize) -> Result<(), Refused> {
     if text.trim().is_empty() {
         return Err(refused(param, "must not be empty"));
     }

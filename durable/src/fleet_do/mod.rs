@@ -11,6 +11,7 @@
 //! In scope: what exists and what is known of it. Out of scope: whether a server may take a request
 //! (`Instance`), how one is chosen (the edge).
 
+mod accounts;
 mod announce;
 mod anonymous;
 mod audit;
@@ -22,6 +23,8 @@ mod once;
 mod overdue;
 mod policy;
 mod policy_checks;
+mod profile_checks;
+mod profiles;
 mod registry;
 mod routes;
 mod snapshot;
@@ -68,7 +71,7 @@ pub struct Fleet {
 
 impl Object for Fleet {
     const SCHEMA: &'static [&'static str] =
-        &statements::<8>(include_str!("../../../schemas/sql/fleet.sql"));
+        &statements::<10>(include_str!("../../../schemas/sql/fleet.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let org = cx.name.org().ok_or_else(|| StoreError::Unreadable {
@@ -95,7 +98,9 @@ impl Object for Fleet {
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
         let message: FleetMessage =
             serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
-        self.actor = message.actor.unwrap_or_else(|| ADMIN.to_owned());
+        self.actor = message
+            .actor
+            .unwrap_or_else(|| usual_actor(&message.command));
         let reply = match message.once {
             Some(once) if message.command.is_change() => {
                 self.change_once(cx, once, message.command)?
@@ -170,17 +175,28 @@ impl Fleet {
                 status,
                 sequence,
             } => self.hear(cx, &event_id, &instance, status, sequence)?,
-            FleetCommand::Profiles
-            | FleetCommand::Profile { .. }
-            | FleetCommand::PutProfile { .. }
-            | FleetCommand::DeleteProfile { .. }
-            | FleetCommand::Accounts
-            | FleetCommand::Account { .. }
-            | FleetCommand::ConnectAccount { .. }
-            | FleetCommand::UpdateAccount { .. }
-            | FleetCommand::RemoveAccount { .. }
-            | FleetCommand::NoteAccount { .. }
-            | FleetCommand::Launch { .. }
+            FleetCommand::Profiles => Self::profiles(cx)?,
+            FleetCommand::Profile { name } => Self::profile(cx, &name)?,
+            FleetCommand::SealedProfile { name } => Self::sealed_profile(cx, &name)?,
+            FleetCommand::PutProfile { name, profile } => self.put_profile(cx, name, *profile)?,
+            FleetCommand::DeleteProfile { name } => self.delete_profile(cx, &name)?,
+            FleetCommand::Accounts => Self::accounts(cx)?,
+            FleetCommand::Account { id } => Self::account(cx, &id)?,
+            FleetCommand::ConnectAccount { id, entry, sealed } => {
+                self.connect_account(cx, id, entry, sealed)?
+            }
+            FleetCommand::UpdateAccount {
+                id,
+                label,
+                settings,
+            } => self.update_account(cx, &id, label, settings)?,
+            FleetCommand::RemoveAccount { id } => self.remove_account(cx, &id)?,
+            FleetCommand::NoteAccount { id, action, reason }
+            | FleetCommand::NoteRental { id, action, reason } => {
+                self.note(cx, &action, &id, reason);
+                FleetAnswer::Done
+            }
+            FleetCommand::Launch { .. }
             | FleetCommand::Rentals(_)
             | FleetCommand::Rental { .. }
             | FleetCommand::AnnounceRental { .. } => FleetAnswer::NotFound,
@@ -241,5 +257,14 @@ impl Fleet {
             self.stored_meta = self.meta;
         }
         Ok(())
+    }
+}
+
+/// In whose name a command is given that names nobody.
+fn usual_actor(command: &FleetCommand) -> String {
+    match command {
+        FleetCommand::NoteAccount { id, .. } => format!("account/{id}"),
+        FleetCommand::NoteRental { id, .. } => format!("instance/{id}"),
+        _ => ADMIN.to_owned(),
     }
 }

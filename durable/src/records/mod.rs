@@ -11,5 +11,6 @@ pub mod log;
 pub mod once;
 pub mod policy;
 pub mod rental;
+pub mod renting;
 pub mod schema;
 pub mod totals;

@@ -2,15 +2,20 @@
 //! command is there or nothing, and the command repeated brings the same end as an undisturbed run.
 
 use super::*;
-use crate::bindings::fleet::{AnonymousPolicy, KeyRecord, ReliabilityPolicy, Route, ServerChange};
+use crate::bindings::fleet::{
+    AccountEntry, AnonymousPolicy, KeyRecord, Profile, ReliabilityPolicy, Route, ServerChange,
+};
 use crate::ports::Row;
+use tidegate_provider_api::{Fingerprint, Settings};
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     "servers",
     "keys",
     "routes",
     "policy",
     "anonymous",
+    "profiles",
+    "accounts",
     "meta",
     "outbox",
     "applied",
@@ -33,6 +38,35 @@ fn key(id: &str) -> KeyRecord {
     }
 }
 
+fn profile(port: u16) -> Box<Profile> {
+    Box::new(Profile {
+        kind: "custom".to_owned(),
+        model_name: "m".to_owned(),
+        image: "i".to_owned(),
+        port,
+        health_path: "/".to_owned(),
+        gpu_count: 1,
+        disk_gb: 10,
+        max_concurrency: 1,
+        max_instances: 1,
+        max_lifetime_ms: 60_000,
+        ..Profile::default()
+    })
+}
+
+fn connect(id: &str) -> FleetCommand {
+    FleetCommand::ConnectAccount {
+        id: id.to_owned(),
+        entry: AccountEntry {
+            vendor: "aws".to_owned(),
+            label: id.to_owned(),
+            settings: Settings::default(),
+            fingerprint: Fingerprint::parse("0123456789").unwrap(),
+        },
+        sealed: "sealed".to_owned(),
+    }
+}
+
 fn prepared() -> Rig<Fleet> {
     let mut rig = fleet_with(&["a", "b"]);
     settle(&mut rig, &FleetCommand::MintKey { record: key("k") });
@@ -42,6 +76,9 @@ fn prepared() -> Rig<Fleet> {
     };
     let name = "r".to_owned();
     settle(&mut rig, &FleetCommand::PutRoute { name, route });
+    let (name, profile) = ("p".to_owned(), profile(1));
+    settle(&mut rig, &FleetCommand::PutProfile { name, profile });
+    settle(&mut rig, &connect("acc_1"));
     rig
 }
 
@@ -87,6 +124,22 @@ fn commands() -> Vec<FleetCommand> {
                 requests_per_minute: 5,
                 ..AnonymousPolicy::default()
             },
+        },
+        FleetCommand::PutProfile {
+            name: "p".to_owned(),
+            profile: profile(2),
+        },
+        FleetCommand::DeleteProfile {
+            name: "p".to_owned(),
+        },
+        connect("acc_2"),
+        FleetCommand::UpdateAccount {
+            id: "acc_1".to_owned(),
+            label: Some("another".to_owned()),
+            settings: None,
+        },
+        FleetCommand::RemoveAccount {
+            id: "acc_1".to_owned(),
         },
         announce("a", 1, status(ServerState::Ejected, "5 failures in a row")),
         announce("gone", 1, status(ServerState::Healthy, "")),

@@ -1,6 +1,7 @@
 //! Story tests of the fleet: what a message answers, exactly what it sends, and that a repetition has
 //! nothing more to do.
 
+mod accounts;
 mod announcements;
 mod faults;
 mod keys;
@@ -9,6 +10,7 @@ mod logs;
 mod once;
 mod overdue;
 mod policy;
+mod profiles;
 mod records;
 mod registry;
 mod routes;
