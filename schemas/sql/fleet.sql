@@ -77,3 +77,17 @@ CREATE TABLE IF NOT EXISTS accounts (
     created_at_ms INTEGER NOT NULL,
     updated_at_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- One rented GPU: what was launched, what its object announced last (`sequence` orders announcements), the
+-- private half of its key pair, sealed. `server_generation` outlives its server entry, which comes and goes.
+CREATE TABLE IF NOT EXISTS rentals (
+    id TEXT PRIMARY KEY,
+    launch TEXT NOT NULL,
+    status TEXT NOT NULL,
+    sealed_ssh_key TEXT,
+    sequence INTEGER NOT NULL,
+    server_generation INTEGER NOT NULL,
+    over INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -26,6 +26,7 @@ mod policy_checks;
 mod profile_checks;
 mod profiles;
 mod registry;
+mod rentals;
 mod routes;
 mod snapshot;
 #[cfg(test)]
@@ -71,7 +72,7 @@ pub struct Fleet {
 
 impl Object for Fleet {
     const SCHEMA: &'static [&'static str] =
-        &statements::<10>(include_str!("../../../schemas/sql/fleet.sql"));
+        &statements::<11>(include_str!("../../../schemas/sql/fleet.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let org = cx.name.org().ok_or_else(|| StoreError::Unreadable {
@@ -134,6 +135,7 @@ impl Fleet {
             }
             FleetCommand::Cron => {
                 self.wake_logs(cx)?;
+                self.nudge_rentals(cx)?;
                 return encode("poke report", &self.poke_overdue(cx)?);
             }
             FleetCommand::Register {
@@ -196,10 +198,19 @@ impl Fleet {
                 self.note(cx, &action, &id, reason);
                 FleetAnswer::Done
             }
-            FleetCommand::Launch { .. }
-            | FleetCommand::Rentals(_)
-            | FleetCommand::Rental { .. }
-            | FleetCommand::AnnounceRental { .. } => FleetAnswer::NotFound,
+            FleetCommand::Launch {
+                id,
+                launch,
+                sealed_ssh_key,
+            } => self.launch(cx, id, *launch, sealed_ssh_key)?,
+            FleetCommand::Rentals(query) => Self::rentals(cx, &query)?,
+            FleetCommand::Rental { id } => Self::rental(cx, &id)?,
+            FleetCommand::AnnounceRental {
+                instance,
+                status,
+                sequence,
+                ..
+            } => self.hear_rental(cx, &instance, *status, sequence)?,
             FleetCommand::Stats => self.stats(cx)?,
             FleetCommand::Reserve { id, fingerprint } => {
                 return self.reserve(cx, &id, fingerprint);

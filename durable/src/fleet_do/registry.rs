@@ -96,6 +96,9 @@ impl Fleet {
         id: &str,
         change: ServerChange,
     ) -> Result<FleetAnswer, StoreError> {
+        if Self::is_rented(cx, id)? {
+            return Ok(rented());
+        }
         let Some(server) = self.servers.get(id) else {
             return Ok(FleetAnswer::NotFound);
         };
@@ -132,6 +135,9 @@ impl Fleet {
         cx: &mut Cx<'_>,
         id: &str,
     ) -> Result<FleetAnswer, StoreError> {
+        if Self::is_rented(cx, id)? {
+            return Ok(rented());
+        }
         let Some(server) = self.servers.remove(id) else {
             return Ok(FleetAnswer::NotFound);
         };
@@ -159,6 +165,9 @@ impl Fleet {
         let Some(server) = self.servers.get(id) else {
             return Ok(FleetAnswer::NotFound);
         };
+        if Self::is_rented(cx, id)? {
+            return Ok(rented());
+        }
         if server.draining_since_ms.is_some() == draining {
             return Ok(self.shown(server, cx.now));
         }
@@ -213,7 +222,7 @@ impl Fleet {
         cx.send(ObjectName::instance(&self.org, id), command)
     }
 
-    fn configure(
+    pub(super) fn configure(
         &self,
         cx: &mut Cx<'_>,
         server: &ServerRecord,
@@ -240,6 +249,15 @@ impl Fleet {
             spec: server.spec(),
             policy: self.policy.clone(),
         }
+    }
+}
+
+/// What is asked of a rented server through the registry.
+fn rented() -> FleetAnswer {
+    FleetAnswer::Invalid {
+        param: "id".to_owned(),
+        reason: "names a rented GPU, which comes and goes by itself: use the routes under /admin/instances"
+            .to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod log;
 pub mod once;
 pub mod policy;
 pub mod rental;
+pub mod rented;
 pub mod renting;
 pub mod schema;
 pub mod totals;
