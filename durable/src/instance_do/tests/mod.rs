@@ -12,6 +12,7 @@ mod faults;
 mod leases;
 mod news;
 mod policy;
+mod rental;
 mod spec;
 mod view;
 mod world;
