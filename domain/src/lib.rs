@@ -1,8 +1,9 @@
 //! Pure decisions. Nothing here reads a clock, draws a random number, awaits or does I/O: the caller
 //! passes the time in, and gets back what to do.
 //!
-//! In scope: who may use a server now ([`instance`]), how a rented one lives and ends ([`lifecycle`]), where a
-//! request goes ([`placement`]) and how it gets there through failures ([`dispatch`]). Out of scope: records, wire formats, hosts.
+//! In scope: who may use a server now ([`instance`]), how a rented one lives and ends ([`lifecycle`]) and what
+//! it costs ([`money`]), where a request goes ([`placement`]) and how it gets there through failures
+//! ([`dispatch`]). Out of scope: records, wire formats, hosts.
 
 pub mod backoff;
 pub mod breaker;
@@ -16,6 +17,7 @@ pub mod instance;
 pub mod lifecycle;
 pub mod limits;
 mod mix;
+pub mod money;
 pub mod outcome;
 pub mod placement;
 pub mod queue;
