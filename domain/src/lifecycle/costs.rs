@@ -6,16 +6,8 @@
 
 use super::state::{Billing, Seen, Sighting};
 use super::terms::Terms;
-use crate::time::Timestamp;
-
-/// A rate, and since when it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Since when.
-    pub from: Timestamp,
-    /// Micro-dollars an hour.
-    pub microusd_per_hour: u64,
-}
+use crate::money::{Segment, Window};
+use crate::time::{Span, Timestamp};
 
 /// The cost window of one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +99,18 @@ impl Costs {
     pub(super) fn void(&mut self) {
         if !self.segments.is_empty() {
             self.is_void = true;
+        }
+    }
+
+    /// The same as a window whose cost can be told; `step` is what the vendor bills time in.
+    pub fn window(&self, minimum: Span, step: Span) -> Window {
+        Window {
+            segments: self.segments.clone(),
+            until: self.until,
+            minimum,
+            step,
+            billed: self.billed,
+            void: self.is_void,
         }
     }
 

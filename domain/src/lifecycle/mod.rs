@@ -35,7 +35,7 @@ mod timer;
 mod up;
 
 pub use self::cause::Cause;
-pub use self::costs::{Costs, Segment};
+pub use self::costs::Costs;
 pub use self::effect::{Effect, What};
 pub use self::event::{Action, Admission, Command, Denied, Event, Fact, Refusal, Says, Usage};
 pub use self::record::{Absences, AdvanceRecord, Attempt, LifecycleRecord};

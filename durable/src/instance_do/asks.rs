@@ -49,6 +49,9 @@ impl Instance {
             // If its time in the queue is up, that is the earlier poll's answer and not this one's.
             self.hear(cx, Event::Tick, None)?;
         }
+        if let (Some(rental), Some(payer)) = (&mut self.rental, &ask.payer) {
+            rental.asks(request.clone(), payer.clone());
+        }
         let answer = self.hear(cx, Event::Asked(ask_event(ask)), Some(&request))?;
         if let Some(answer) = answer {
             return Ok(Reply::Now(encode("answer", &answer)?));
@@ -90,10 +93,15 @@ impl Instance {
             machine::Answer::Granted {
                 lease_until, load, ..
             } => granted(lease_until, load),
-            machine::Answer::Denied(denied) => AskAnswer::Denied {
-                denied: denied_wire(&denied),
-                retry_after_ms: denied.retry_after(cx.now).map(ms),
-            },
+            machine::Answer::Denied(denied) => {
+                if let Some(rental) = &mut self.rental {
+                    rental.is_denied(&request);
+                }
+                AskAnswer::Denied {
+                    denied: denied_wire(&denied),
+                    retry_after_ms: denied.retry_after(cx.now).map(ms),
+                }
+            }
         };
         if asker == Some(&request) {
             *answered = Some(answer);

@@ -273,8 +273,18 @@ impl Instance {
                 };
                 cx.poke(ObjectName::model(&org, model.as_str()), &message)?;
             }
-            machine::Effect::LeaseWritten(request) => self.behind.granted(cx.now, request),
-            machine::Effect::LeaseRemoved(request) => self.behind.ended(cx.now, request),
+            machine::Effect::LeaseWritten(request) => {
+                if let Some(rental) = &mut self.rental {
+                    rental.holds(cx.now, &request);
+                }
+                self.behind.granted(cx.now, request);
+            }
+            machine::Effect::LeaseRemoved(request) => {
+                if let Some(rental) = &mut self.rental {
+                    rental.leaves(cx.now, &request);
+                }
+                self.behind.ended(cx.now, request);
+            }
             machine::Effect::RecordChanged => self.due.save = true,
         }
         Ok(())

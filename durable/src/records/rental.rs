@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tidegate_domain::ids::MachineId;
 use tidegate_domain::lifecycle::{
-    Absences, AdvanceRecord, Attempt, Cause, Costs, LifecycleRecord, Segment, State,
+    Absences, AdvanceRecord, Attempt, Cause, Costs, LifecycleRecord, State,
 };
+use tidegate_domain::money::Segment;
 use tidegate_domain::time::Timestamp;
 
 use crate::bindings::ledger::SegmentRow;

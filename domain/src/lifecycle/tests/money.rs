@@ -1,6 +1,7 @@
 //! It never runs longer than it is paid for, and its window says what the vendor's meter says.
 
 use super::*;
+use crate::money::Segment;
 
 fn ask(effects: &[Effect]) -> Option<(u64, u64)> {
     effects.iter().find_map(|effect| match effect {

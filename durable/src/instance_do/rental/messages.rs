@@ -199,6 +199,9 @@ impl Rental {
         let costs = &self.life.attempt_of(attempt)?.costs;
         let can = terms::capability(&candidate.vendor);
         let is_current = attempt == self.life.attempt();
+        if is_current {
+            self.row.shares = self.shares.stated();
+        }
         let revisions = &mut self.row.revisions;
         if revisions.len() <= at {
             revisions.resize(at + 1, 0);

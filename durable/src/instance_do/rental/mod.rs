@@ -12,6 +12,7 @@
 mod facts;
 mod messages;
 mod notes;
+mod shares;
 mod terms;
 mod view;
 mod warm;
@@ -45,6 +46,7 @@ pub(super) struct Rental {
     row: LifeRow,
     /// The warm-up step that is under way.
     warming: Option<warm::Trial>,
+    shares: shares::Shares,
     /// What this turn has to report; empty between turns.
     audits: Vec<AuditEntry>,
     due: Due,
@@ -73,11 +75,13 @@ impl Rental {
             row.life.clone().into_domain(),
             cx.now,
         );
+        let shares = shares::Shares::restore(row.shares.clone());
         Ok(Some(Self {
             launch,
             life,
             row,
             warming: None,
+            shares,
             audits: Vec::new(),
             due: Due::default(),
         }))
@@ -85,7 +89,8 @@ impl Rental {
 
     /// When its alarm is due.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.life.poll_timeout()
+        let shares = self.shares.due();
+        self.life.poll_timeout().into_iter().chain(shares).min()
     }
 
     /// Its life, for tests that compare it with what they have seen.
@@ -122,6 +127,7 @@ impl Instance {
                 life,
                 row: LifeRow::default(),
                 warming: None,
+                shares: shares::Shares::default(),
                 audits: Vec::new(),
                 due: Due::default(),
             });
@@ -283,12 +289,15 @@ impl Instance {
         let Some(rental) = &mut self.rental else {
             return Ok(());
         };
+        rental.state_shares(cx)?;
         let Due { save, announce } = std::mem::take(&mut rental.due);
         if announce {
             rental.announce(cx)?;
         }
         rental.send_audits(cx)?;
-        if save || announce {
+        // Also what the two above asked for.
+        let saves_now = std::mem::take(&mut rental.due).save;
+        if save || announce || saves_now {
             rental.save(cx)?;
         }
         Ok(())

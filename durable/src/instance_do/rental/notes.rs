@@ -142,6 +142,7 @@ impl Rental {
             self.row.address = None;
             self.row.billing = None;
             self.row.shares.clear();
+            self.shares.clear();
         }
     }
 

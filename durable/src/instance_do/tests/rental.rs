@@ -578,3 +578,41 @@ fn no_secret_of_a_launch_is_in_what_is_told_but_for_the_account() {
     let messages = sent(&[]);
     assert_eq!(messages, []);
 }
+
+#[test]
+fn a_request_pays_for_its_place_and_the_ledger_hears_of_it_within_a_minute() {
+    let mut rented = Rented::serving();
+    let turn = tell(&mut rented.rig, &configure(spec(1)));
+    rented.settle(turn);
+    let paying = |rig: &Server, name: &str| Turnover {
+        ask: Some(Ask {
+            payer: Some("key/1".to_owned()),
+            ..request(rig, name)
+        }),
+        ..Turnover::default()
+    };
+    let asked = paying(&rented.rig, "r1");
+    let turn = turnover(&mut rented.rig, asked);
+    rented.settle(turn);
+    rented.wait(50);
+    let done = Turnover {
+        settled: vec![super::settled("r1", OutcomeWire::Success)],
+        ..Turnover::default()
+    };
+    let turn = turnover(&mut rented.rig, done);
+    rented.settle(turn);
+    rented.told.clear();
+    rented.wait(60);
+    let ledger = rented.told_to("ledger/acme");
+    let statement = &ledger.last().unwrap()["statement"];
+    // 0.36 dollars an hour, two places: 50 s of one of them.
+    assert_eq!(statement["shares"], json!({ "key/1": 2_500 }));
+    rented.rig.evict();
+    rented.hear(VendorFact::ActionTaken {
+        action: VendorAction::Destroy,
+    });
+    rented.see(MachineState::Terminated);
+    let ledger = rented.told_to("ledger/acme");
+    let statement = &ledger.last().unwrap()["statement"];
+    assert_eq!(statement["shares"], json!({ "key/1": 2_500 }));
+}
