@@ -122,3 +122,40 @@ pub struct Window {
     /// Milliseconds until all of it is back.
     pub reset_ms: u64,
 }
+
+/// A stored API key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 of the secret, hex; blank in lists.
+    #[serde(default)]
+    pub secret_hash: String,
+    /// The secret before the last rotation.
+    #[serde(default)]
+    pub previous_secret_hash: Option<String>,
+    /// When that one ends.
+    #[serde(default)]
+    pub previous_until_ms: Option<i64>,
+    /// `inference`, `read`, `admin`.
+    pub scopes: Vec<String>,
+    /// Limits.
+    #[serde(default)]
+    pub limits: KeyLimits,
+    /// Models it may use; empty means all.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// When it ends.
+    #[serde(default)]
+    pub expires_at_ms: Option<i64>,
+    /// Made when.
+    pub created_at_ms: i64,
+    /// Scheduling priority of its requests.
+    #[serde(default)]
+    pub priority: u8,
+    /// The project it belongs to: a route of this name narrows where its requests go.
+    #[serde(default)]
+    pub project: Option<String>,
+}
