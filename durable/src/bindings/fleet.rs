@@ -101,6 +101,19 @@ pub enum FleetCommand {
         /// Which.
         id: String,
     },
+    /// The ledger suspends a key whose budget is used up, or lets it go on. Answer: `Done`, also where there
+    /// is no such key.
+    SuspendKey {
+        /// Which.
+        id: String,
+        /// Orders what the ledger says; an older one changes nothing.
+        number: u64,
+        /// Until when, in milliseconds since the epoch; nothing lets it go on.
+        #[serde(default)]
+        until_ms: Option<i64>,
+        /// Why, in words for whoever holds the key.
+        reason: String,
+    },
     /// Every route.
     Routes,
     /// One route.
@@ -298,6 +311,7 @@ impl FleetCommand {
             | Self::Snapshot { .. }
             | Self::Key { .. }
             | Self::Keys
+            | Self::SuspendKey { .. }
             | Self::Routes
             | Self::Route { .. }
             | Self::Policy

@@ -158,4 +158,13 @@ pub struct KeyRecord {
     /// The project it belongs to: a route of this name narrows where its requests go.
     #[serde(default)]
     pub project: Option<String>,
+    /// Until when its budget is used up, as the ledger says; it may administer meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_until_ms: Option<i64>,
+    /// Why, in words for whoever holds it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub suspended_reason: String,
+    /// Number of what the ledger said last about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<u64>,
 }

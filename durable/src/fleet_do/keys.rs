@@ -1,4 +1,4 @@
-//! API keys: minted, read one by one, rotated with an overlap, revoked by removal.
+//! API keys: minted, read one by one, rotated with an overlap, suspended by the ledger, revoked by removal.
 //!
 //! Invariant: a hash leaves only with [`Fleet::key`], for the caller that verifies secrets. Keys are not
 //! part of the snapshot and do not move its version.
@@ -39,7 +39,7 @@ impl Fleet {
         }
         match load_key(cx.sql, &record.id)? {
             // The same record again is the same minting, whose answer was lost.
-            Some(existing) if existing == record => return Ok(shown(existing)),
+            Some(existing) if as_minted(existing.clone()) == record => return Ok(shown(existing)),
             Some(existing) => {
                 return Ok(FleetAnswer::Duplicate {
                     existing: existing.id,
@@ -101,6 +101,43 @@ impl Fleet {
         delete_key(cx.sql, id)?;
         self.note(cx, "key.revoked", id, record.name);
         Ok(FleetAnswer::Done)
+    }
+
+    /// What the ledger says of a key's budget. Messages may overtake each other: the greatest number counts.
+    pub(super) fn suspend_key(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &str,
+        number: u64,
+        until_ms: Option<i64>,
+        reason: String,
+    ) -> Result<FleetAnswer, StoreError> {
+        let Some(mut record) = load_key(cx.sql, id)? else {
+            return Ok(FleetAnswer::Done);
+        };
+        if Some(number) <= record.suspension {
+            return Ok(FleetAnswer::Done);
+        }
+        record.suspension = Some(number);
+        record.suspended_until_ms = until_ms;
+        record.suspended_reason = until_ms.map_or_else(String::new, |_| reason.clone());
+        put_key(cx.sql, &record)?;
+        let (action, reason) = match until_ms {
+            Some(until_ms) => ("key.suspended", format!("{reason} (until {until_ms})")),
+            None => ("key.resumed", reason),
+        };
+        self.note(cx, action, id, reason);
+        Ok(FleetAnswer::Done)
+    }
+}
+
+/// Without what the ledger has said since.
+fn as_minted(record: KeyRecord) -> KeyRecord {
+    KeyRecord {
+        suspended_until_ms: None,
+        suspended_reason: String::new(),
+        suspension: None,
+        ..record
     }
 }
 

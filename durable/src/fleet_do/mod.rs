@@ -157,6 +157,12 @@ impl Fleet {
                 overlap_until_ms,
             } => self.rotate_key(cx, &id, secret_hash, overlap_until_ms)?,
             FleetCommand::RevokeKey { id } => self.revoke_key(cx, &id)?,
+            FleetCommand::SuspendKey {
+                id,
+                number,
+                until_ms,
+                reason,
+            } => self.suspend_key(cx, &id, number, until_ms, reason)?,
             FleetCommand::Routes => FleetAnswer::Routes {
                 routes: self.routes.clone(),
             },

@@ -110,6 +110,12 @@ fn commands() -> Vec<FleetCommand> {
             secret_hash: "b".repeat(64),
             overlap_until_ms: START.as_ms() + 1,
         },
+        FleetCommand::SuspendKey {
+            id: k(),
+            number: 1,
+            until_ms: Some(START.as_ms() + 1),
+            reason: "its budget".to_owned(),
+        },
         FleetCommand::RevokeKey { id: k() },
         FleetCommand::PutRoute {
             name: "r2".to_owned(),

@@ -156,3 +156,75 @@ fn a_malformed_key_is_refused() {
     let (answer, messages) = settle(&mut rig, &mint(odd));
     assert_eq!((invalid(&answer), messages), (Some("scopes"), vec![]));
 }
+
+fn suspend(id: &str, number: u64, until_ms: Option<i64>) -> FleetMessage {
+    FleetMessage {
+        actor: Some("ledger".to_owned()),
+        once: None,
+        command: FleetCommand::SuspendKey {
+            id: id.to_owned(),
+            number,
+            until_ms,
+            reason: "it has used up its budget".to_owned(),
+        },
+    }
+}
+
+fn told(rig: &mut Rig<Fleet>, message: &FleetMessage) -> (FleetAnswer, Sent) {
+    let (answer, effects): (FleetAnswer, Vec<Effect>) = rig.call(message);
+    rig.deliver(&effects);
+    (answer, sent(&effects))
+}
+
+#[test]
+fn a_key_is_suspended_and_let_go_on_as_the_ledger_says_in_the_order_in_which_it_says_so() {
+    let mut rig = fleet();
+    settle(&mut rig, &mint(record("k1")));
+    let until = START.as_ms() + 60_000;
+    let (answer, messages) = told(&mut rig, &suspend("k1", 2, Some(until)));
+    assert_eq!(answer, FleetAnswer::Done);
+    let reason = format!("it has used up its budget (until {until})");
+    assert_eq!(
+        audit(&messages),
+        audited("ledger", "key.suspended", "k1", &reason)
+    );
+    let suspended = KeyRecord {
+        suspended_until_ms: Some(until),
+        suspended_reason: "it has used up its budget".to_owned(),
+        suspension: Some(2),
+        ..record("k1")
+    };
+    assert_eq!(ask(&mut rig, &key("k1")), shown(suspended.clone()));
+    // Repeated, and overtaken by an earlier one.
+    for late in [suspend("k1", 2, Some(until)), suspend("k1", 1, None)] {
+        assert_eq!(told(&mut rig, &late), (FleetAnswer::Done, vec![]));
+    }
+    rig.evict();
+    assert_eq!(ask(&mut rig, &key("k1")), shown(suspended));
+    let (_, messages) = told(&mut rig, &suspend("k1", 3, None));
+    assert_eq!(audit(&messages).1, "key.resumed");
+    let resumed = KeyRecord {
+        suspension: Some(3),
+        ..record("k1")
+    };
+    assert_eq!(ask(&mut rig, &key("k1")), shown(resumed));
+    assert_eq!(version(&mut rig), 1, "keys are no part of the snapshot");
+}
+
+#[test]
+fn a_minting_that_is_repeated_after_a_suspension_is_still_the_same() {
+    let mut rig = fleet();
+    settle(&mut rig, &mint(record("k1")));
+    told(&mut rig, &suspend("k1", 1, Some(i64::MAX)));
+    let (answer, messages) = settle(&mut rig, &mint(record("k1")));
+    assert!(matches!(answer, FleetAnswer::Key { .. }));
+    assert_eq!(messages, []);
+}
+
+#[test]
+fn nobody_is_suspended_who_is_not_there() {
+    let mut rig = fleet();
+    let gone = suspend("gone", 1, Some(i64::MAX));
+    assert_eq!(told(&mut rig, &gone), (FleetAnswer::Done, vec![]));
+    assert_eq!(rig.count("keys"), 0);
+}
