@@ -11,6 +11,7 @@ use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, KeyRecord};
 use tidegate_vault::{ApiKey, Organisation, SecretHash, VerifiedKey, same_secret};
 use tidegate_wire_openai::{ErrorCode, ErrorDialect};
 
+use crate::admin::rfc3339::moment;
 use crate::anonymous::{self, Visitor};
 use crate::api_error::ApiError;
 use crate::flow::{ASK_TIMEOUT_MS, Step, Unanswered};
@@ -19,6 +20,9 @@ use crate::idempotency::Permit;
 use crate::key_cache::Known;
 use crate::request::Head;
 use crate::snapshot::REFRESH_TIMEOUT_MS;
+
+/// No budget has a longer period that ends: a suspension beyond it is one for good.
+const LONGEST_SUSPENSION: Span = Span::from_secs(31 * 24 * 3600);
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +243,12 @@ fn judge(
             ),
         ));
     }
+    // What costs nothing is free: models may be listed, and a budget be raised.
+    if scopes == [Scope::Inference]
+        && let Some(refused) = suspended(&key, now)
+    {
+        return Err(refused);
+    }
     Ok(Caller {
         org: verified.organisation.as_str().to_owned(),
         key,
@@ -279,6 +289,24 @@ fn bad_key() -> ApiError {
         ErrorCode::InvalidApiKey,
         "This API key is not known here: it was mistyped, revoked or made by another gateway.",
     )
+}
+
+/// The ledger's word, as old as the record: 5 s, or 15 minutes while the registry does not answer.
+fn suspended(key: &KeyRecord, now: Timestamp) -> Option<ApiError> {
+    let until_ms = key
+        .suspended_until_ms
+        .filter(|until| now.as_ms() < *until)?;
+    let wait = now.until(Timestamp::from_ms(until_ms));
+    let ends = wait <= LONGEST_SUSPENSION;
+    let reason = &key.suspended_reason;
+    let message = if ends {
+        let moment = moment(until_ms);
+        format!("This key is suspended until {moment}: {reason}. Wait, or ask for a larger budget.")
+    } else {
+        format!("This key is suspended: {reason}. Ask for a larger budget.")
+    };
+    let refused = ApiError::new(ErrorCode::InsufficientQuota, message);
+    Some(refused.retry_after(ends.then_some(wait)))
 }
 
 fn no_verdict() -> ApiError {

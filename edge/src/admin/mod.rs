@@ -27,7 +27,7 @@ mod fields;
 mod log_search;
 mod price;
 mod probe;
-mod rfc3339;
+pub(crate) mod rfc3339;
 mod server_view;
 
 pub use server_view::{STATES, state_name};

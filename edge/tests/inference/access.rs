@@ -138,6 +138,54 @@ fn the_scope_must_fit_and_a_wider_one_does() {
 }
 
 #[test]
+fn a_key_whose_budget_is_used_up_is_refused_until_its_period_ends() {
+    let mut rig = Rig::new(&["a"]);
+    let until = rig.now.as_ms() + 90_000;
+    let record = rig.record();
+    record.suspended_until_ms = Some(until);
+    record.suspended_reason = "it has used up its budget".to_owned();
+    let (id, lines) = rig.arrive(rig.head("/v1/chat/completions"));
+    assert_eq!(lines, ["respond 429", "log", "done"]);
+    let talk = rig.talk(id);
+    assert_eq!(talk.error(), (429, "insufficient_quota".to_owned()));
+    assert_eq!(talk.header("retry-after"), Some("90"));
+    let message = talk.json()["error"]["message"].clone();
+    assert_eq!(
+        message,
+        "This key is suspended until 2026-11-21T10:01:30.000Z: it has used up its budget. \
+         Wait, or ask for a larger budget."
+    );
+    let mut models = rig.head("/v1/models");
+    models.method = "GET".to_owned();
+    let (id, _) = rig.arrive(models);
+    assert_eq!(rig.talk(id).status, Some(200), "looking costs nothing");
+    rig.pass(90_000);
+    assert_eq!(
+        rig.arrive(rig.head("/v1/chat/completions")).1,
+        ["read_body"]
+    );
+}
+
+#[test]
+fn a_suspension_without_an_end_says_no_time_and_ends_within_five_seconds_of_the_ledgers_word() {
+    let mut rig = Rig::new(&["a"]);
+    let record = rig.record();
+    record.suspended_until_ms = Some(253_402_300_799_999);
+    record.suspended_reason = "it has used up its budget".to_owned();
+    let (id, _) = rig.arrive(rig.head("/v1/chat/completions"));
+    let talk = rig.talk(id);
+    assert_eq!(talk.error(), (429, "insufficient_quota".to_owned()));
+    assert_eq!(talk.header("retry-after"), None);
+    assert_eq!(talk.header("x-should-retry"), Some("false"));
+    rig.record().suspended_until_ms = None;
+    rig.pass(5_000);
+    assert_eq!(
+        rig.arrive(rig.head("/v1/chat/completions")).1,
+        ["read_body"]
+    );
+}
+
+#[test]
 fn after_a_rotation_the_old_secret_counts_until_its_overlap_ends() {
     let mut rig = Rig::new(&["a"]);
     let old = rig.key.clone();
