@@ -18,7 +18,7 @@ pub use budget::{Bounds, Budget, Denied, Period, Scope, Usage, decide};
 pub use dollars::Dollars;
 pub use share::{LeaseTime, ShareMeter, Split, split};
 pub use watch::{Crossing, Watch};
-pub use window::{Segment, Window};
+pub use window::{Segment, Window, price};
 
 /// Milliseconds of an hour: prices are by the hour.
 const HOUR_MS: u128 = 3_600_000;

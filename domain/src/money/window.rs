@@ -211,3 +211,8 @@ fn whole_steps(length: Span, step: Span) -> Span {
     let steps = length.as_ms().saturating_add(step - 1) / step;
     Span::from_ms(steps.saturating_mul(step)).max(length)
 }
+
+/// What a rate comes to in a stretch of time, in micro-dollars, rounded half up.
+pub fn price(microusd_per_hour: u64, lasts: Span) -> u64 {
+    rounded(product(lasts.as_ms())(microusd_per_hour))
+}

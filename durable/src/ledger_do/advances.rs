@@ -1,0 +1,165 @@
+//! Advances: the right to be billed until a moment.
+//!
+//! Invariant: an advance is decided once, by its number; the same number again gives the same answer and
+//! writes nothing. One that is refused leaves the one before as it was. A promise ends by itself at its
+//! moment, or with the statement that closes its window.
+
+use tidegate_domain::money::{Denied, decide};
+use tidegate_domain::time::{Span, Timestamp};
+
+use super::Ledger;
+use super::spending::{Binding, is_stray, needed};
+use crate::bindings::ledger::{Advance, AdvanceAnswer, EstimateAnswer};
+use crate::driver::Cx;
+use crate::ports::StoreError;
+use crate::records::ledger::{Answered, Hold, WindowRecord};
+
+/// Answers remembered for a window. An instance has one advance under way at a time, and asks again until it
+/// is answered.
+const ANSWERS: usize = 4;
+
+impl Ledger {
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Cx<'_>,
+        ask: Advance,
+    ) -> Result<AdvanceAnswer, StoreError> {
+        self.recall(cx, &ask.window)?;
+        let before = self.windows.get(&ask.window).cloned().unwrap_or_default();
+        if let Some(known) = before.answered(&ask, cx.now) {
+            return Ok(known);
+        }
+        let mut after = before.clone();
+        after.project.clone_from(&ask.project);
+        after.hold = Some(before.prolonged(&ask, cx.now));
+        let answer = match self.judge(&ask.window, &before, &after, cx.now) {
+            Ok(()) => {
+                let until_ms = after.hold.map(|hold| hold.until_ms);
+                after.answer(ask.number, until_ms, None)
+            }
+            Err(denied) => {
+                after.hold = before.hold;
+                let which = denied.which.to_string();
+                let reason = denied.to_string();
+                if !after.denied.contains(&which) {
+                    let actor = format!("instance/{}", ask.instance);
+                    self.note(cx, &actor, "advance.denied", &ask.instance, reason.clone());
+                    after.denied.push(which);
+                }
+                after.answer(ask.number, None, Some(reason))
+            }
+        };
+        after.put(cx.sql, &ask.window)?;
+        self.windows.insert(ask.window.clone(), after);
+        Ok(answer.to(&ask.window))
+    }
+
+    /// Whether what `after` promises beyond `before` fits into every budget that binds.
+    fn judge(
+        &self,
+        window: &str,
+        before: &WindowRecord,
+        after: &WindowRecord,
+        now: Timestamp,
+    ) -> Result<(), Denied> {
+        if is_stray(window) {
+            return Ok(());
+        }
+        let (was, will_be) = (before.held(now), after.held(now));
+        let mut binding = self.binding(after.project(), now);
+        for one in &mut binding {
+            // A promise of less gives the difference back.
+            let less = was.saturating_sub(will_be);
+            one.usage.held = one.usage.held.saturating_sub(less);
+        }
+        fits(&binding, will_be.saturating_sub(was))
+    }
+
+    /// What a launch would take, and whether it would be let through.
+    pub(super) fn estimate(
+        &self,
+        now: Timestamp,
+        project: Option<String>,
+        microusd_per_hour: u64,
+        hold: Span,
+    ) -> EstimateAnswer {
+        let needed_microusd = needed(microusd_per_hour, hold);
+        let binding = self.binding(project.as_deref(), now);
+        let denied = fits(&binding, needed_microusd).err();
+        let scopes = binding.iter().map(|one| one.scope.to_string());
+        EstimateAnswer {
+            needed_microusd,
+            budgets: scopes.filter_map(|scope| self.view(&scope, now)).collect(),
+            denied: denied.map(|denied| denied.to_string()),
+        }
+    }
+}
+
+fn fits(binding: &[Binding], needed: u64) -> Result<(), Denied> {
+    let budgets = binding
+        .iter()
+        .map(|one| (&one.scope, &one.budget, one.usage));
+    decide(budgets, needed)
+}
+
+impl WindowRecord {
+    /// What an advance is answered that was decided before, or that a later one has overtaken: it changes
+    /// nothing any more, so it is told what holds.
+    fn answered(&self, ask: &Advance, now: Timestamp) -> Option<AdvanceAnswer> {
+        let same = self.answers.iter().find(|it| it.number == ask.number);
+        if let Some(known) = same {
+            return Some(known.clone().to(&ask.window));
+        }
+        let latest = self.answers.last()?.number;
+        if ask.number > latest {
+            return None;
+        }
+        let until_ms = self.running_hold(now).map(|hold| hold.until_ms);
+        let overtaken = || format!("advance {latest} of this window has been decided since");
+        let answer = Answered {
+            number: ask.number,
+            until_ms,
+            reason: until_ms.is_none().then(overtaken),
+        };
+        Some(answer.to(&ask.window))
+    }
+
+    fn prolonged(&self, ask: &Advance, now: Timestamp) -> Hold {
+        let since_ms = self.running_hold(now).map(|hold| hold.since_ms);
+        Hold {
+            since_ms: since_ms.unwrap_or(now.as_ms()),
+            until_ms: (now + Span::from_ms(ask.hold_ms)).as_ms(),
+            microusd_per_hour: ask.microusd_per_hour,
+        }
+    }
+
+    fn answer(&mut self, number: u64, until_ms: Option<i64>, reason: Option<String>) -> Answered {
+        let answer = Answered {
+            number,
+            until_ms,
+            reason,
+        };
+        let surplus = (self.answers.len() + 1).saturating_sub(ANSWERS);
+        self.answers.drain(..surplus);
+        self.answers.push(answer.clone());
+        answer
+    }
+}
+
+impl Answered {
+    fn to(self, window: &str) -> AdvanceAnswer {
+        let (window, number) = (window.to_owned(), self.number);
+        match self.until_ms {
+            Some(until_ms) => AdvanceAnswer::Advanced {
+                window,
+                number,
+                until_ms,
+            },
+            None => AdvanceAnswer::Denied {
+                window,
+                number,
+                reason: self.reason.unwrap_or_default(),
+            },
+        }
+    }
+}
