@@ -16,9 +16,14 @@
 )]
 
 mod api_key;
-mod instance_id;
+mod object_id;
 mod seal;
 mod tag;
+
+mod account;
+mod boot_token;
+mod server_key;
+mod ssh;
 
 mod installation;
 mod keyring;
@@ -35,12 +40,17 @@ pub use api_key::{
 };
 pub use compare::same_secret;
 pub use installation::{Installation, WeakSecret};
-pub use instance_id::{INSTANCE_RANDOM, mint_instance_id, verify_instance_id};
 pub use keyring::{Keyring, WrappingKey, WrappingKeyId};
+pub use object_id::{
+    ACCOUNT_RANDOM, INSTANCE_RANDOM, mint_account_id, mint_instance_id, verify_account_id,
+    verify_instance_id,
+};
 pub use organisation::{Organisation, OrganisationRefused};
 pub use seal::{
     Context, MAX_PLAINTEXT, OpenError, REWRAP_RANDOM, SEAL_RANDOM, SealError, Sealed,
     check_value_opens, needs_rewrap, open, rewrap, seal, seal_check_value,
 };
 pub use secret::Secret;
+pub use server_key::{SERVER_KEY_RANDOM, server_key};
+pub use ssh::{SSH_RANDOM, SshKeyPair, SshRefused};
 pub use tag::Purpose;

@@ -16,6 +16,12 @@ pub enum Purpose {
     Again,
     /// Stands for a client's address.
     Visitor,
+    /// Marks the machines of an account at a vendor.
+    Fingerprint,
+    /// Lets a rented machine call home.
+    Boot,
+    /// Signs what is reported of an account's machines.
+    Webhook,
 }
 
 impl Purpose {
@@ -25,6 +31,9 @@ impl Purpose {
             Self::Body => b"body",
             Self::Again => b"again",
             Self::Visitor => b"visitor",
+            Self::Fingerprint => b"fingerprint",
+            Self::Boot => b"boot",
+            Self::Webhook => b"webhook",
         }
     }
 }

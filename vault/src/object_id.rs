@@ -1,8 +1,9 @@
-//! Instance identifiers that nobody else can make.
+//! Identifiers of objects that nobody else can make.
 //!
-//! `srv_` + 22 characters of base62 over 10 random bytes and a 6-byte MAC over (kind, organisation,
-//! random). A request that names a server is checked here before any object is addressed, so a guessed or
-//! foreign id creates no empty object and organisation A cannot name B's server.
+//! A prefix that says what it names (`srv_` a server or rented GPU, `acc_` an account at a vendor) + 22
+//! characters of base62 over 10 random bytes and a 6-byte MAC over (prefix, organisation, random). A request
+//! that names one is checked here before any object is addressed, so a guessed or foreign id creates no empty
+//! object and organisation A cannot name B's server.
 //!
 //! 10 random bytes: two of a billion servers collide with a probability below 1e-6. 6 bytes of MAC: a
 //! guesser needs about 2^47 requests for one id that exists nowhere anyway.
@@ -10,9 +11,14 @@ use subtle::ConstantTimeEq;
 
 use crate::{base62, installation::Installation, organisation::Organisation};
 
-/// Random bytes that minting takes.
-pub const INSTANCE_RANDOM: usize = 10;
-const PREFIX: &str = "srv_";
+/// Random bytes that minting the id of an instance takes.
+pub const INSTANCE_RANDOM: usize = RANDOM;
+/// Random bytes that minting the id of an account takes.
+pub const ACCOUNT_RANDOM: usize = RANDOM;
+
+const RANDOM: usize = 10;
+const INSTANCE: &str = "srv_";
+const ACCOUNT: &str = "acc_";
 const MAC: usize = 6;
 
 /// Makes the id of a new server or rented GPU: `srv_` and 22 letters or digits.
@@ -21,40 +27,79 @@ pub fn mint_instance_id(
     organisation: &Organisation,
     random: [u8; INSTANCE_RANDOM],
 ) -> String {
-    let mac = mac(installation, organisation, &random);
-    let mut bytes = random.iter().chain(&mac).copied();
-    let chunks: [[u8; base62::CHUNK]; 2] =
-        core::array::from_fn(|_| core::array::from_fn(|_| bytes.next().unwrap_or(0)));
-    let mut text = String::from(PREFIX);
-    base62::encode_into(&chunks, &mut text);
-    text
+    mint(INSTANCE, installation, organisation, random)
 }
 
-/// Whether this installation minted `text` for this organisation. Says nothing about whether it still
-/// exists.
+/// Whether this installation minted `text` for a server of this organisation. Says nothing about whether it
+/// still exists.
 pub fn verify_instance_id(
     installation: &Installation,
     organisation: &Organisation,
     text: &str,
 ) -> bool {
-    let Some(chunks) = text.strip_prefix(PREFIX).and_then(base62::decode::<2>) else {
+    verify(INSTANCE, installation, organisation, text)
+}
+
+/// Makes the id of a new account at a vendor: `acc_` and 22 letters or digits.
+pub fn mint_account_id(
+    installation: &Installation,
+    organisation: &Organisation,
+    random: [u8; ACCOUNT_RANDOM],
+) -> String {
+    mint(ACCOUNT, installation, organisation, random)
+}
+
+/// Whether this installation minted `text` for an account of this organisation. Says nothing about whether
+/// it still exists.
+pub fn verify_account_id(
+    installation: &Installation,
+    organisation: &Organisation,
+    text: &str,
+) -> bool {
+    verify(ACCOUNT, installation, organisation, text)
+}
+
+fn mint(
+    prefix: &str,
+    installation: &Installation,
+    organisation: &Organisation,
+    random: [u8; RANDOM],
+) -> String {
+    let mac = mac(prefix, installation, organisation, &random);
+    let mut bytes = random.iter().chain(&mac).copied();
+    let chunks: [[u8; base62::CHUNK]; 2] =
+        core::array::from_fn(|_| core::array::from_fn(|_| bytes.next().unwrap_or(0)));
+    let mut text = String::from(prefix);
+    base62::encode_into(&chunks, &mut text);
+    text
+}
+
+fn verify(
+    prefix: &str,
+    installation: &Installation,
+    organisation: &Organisation,
+    text: &str,
+) -> bool {
+    let Some(chunks) = text.strip_prefix(prefix).and_then(base62::decode::<2>) else {
         return false;
     };
     let mut bytes = chunks.iter().flatten().copied();
-    let random: [u8; INSTANCE_RANDOM] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
+    let random: [u8; RANDOM] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
     let given: [u8; MAC] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
-    mac(installation, organisation, &random)
+    mac(prefix, installation, organisation, &random)
         .ct_eq(&given)
         .into()
 }
 
-/// The packed organisation has a fixed length, so the parts cannot be shifted against each other.
+/// Prefixes are of one length and so are packed organisations: the parts cannot be shifted against each
+/// other.
 fn mac(
+    prefix: &str,
     installation: &Installation,
     organisation: &Organisation,
-    random: &[u8; INSTANCE_RANDOM],
+    random: &[u8; RANDOM],
 ) -> [u8; MAC] {
-    installation.name_mac(&[PREFIX.as_bytes(), &organisation.pack(), random])
+    installation.name_mac(&[prefix.as_bytes(), &organisation.pack(), random])
 }
 
 #[cfg(test)]
@@ -75,6 +120,24 @@ mod tests {
     fn the_text_form_is_pinned() {
         let id = mint_instance_id(&installation(), &organisation("default"), [7; 10]);
         assert_eq!(id, "srv_0bPELAU4eqF0bPErPOCgqv");
+        let id = mint_account_id(&installation(), &organisation("default"), [7; 10]);
+        assert_eq!(id, "acc_0bPELAU4eqF0bPquClcJM7");
+    }
+
+    #[test]
+    fn an_id_of_one_kind_is_none_of_another() {
+        let (ours, org) = (installation(), organisation("default"));
+        let server = mint_instance_id(&ours, &org, [7; 10]);
+        let account = mint_account_id(&ours, &org, [7; 10]);
+        assert!(verify_account_id(&ours, &org, &account));
+        assert!(!verify_account_id(&ours, &organisation("other"), &account));
+        assert!(!verify_instance_id(&ours, &org, &account));
+        assert!(!verify_account_id(&ours, &org, &server));
+        let renamed = server.replace("srv_", "acc_");
+        assert!(
+            !verify_account_id(&ours, &org, &renamed),
+            "the MAC covers it"
+        );
     }
 
     #[test]
