@@ -12,6 +12,7 @@
 
 mod endpoint;
 mod gate;
+mod pinned;
 mod rule;
 
 mod refused;
@@ -28,5 +29,6 @@ pub use address::AddressClass;
 pub use endpoint::{Endpoint, RouteRefused};
 pub use gate::{Destination, Gate, Reach};
 pub use name::NameClass;
+pub use pinned::Pinned;
 pub use refused::Refused;
 pub use rule::{HostRule, RuleRefused};

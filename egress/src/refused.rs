@@ -85,4 +85,10 @@ pub enum Refused {
         "the redirect leads from https to http: it would show the request to everyone on the way"
     )]
     Downgrade,
+    /// Not one of the few hosts that may be called with this credential.
+    #[error("'{host}' is none of the hosts that are called here: nothing is sent to it")]
+    NotPinned {
+        /// Where it leads.
+        host: String,
+    },
 }

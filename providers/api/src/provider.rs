@@ -13,6 +13,13 @@ pub trait Provider: Sync {
     /// What people call it.
     fn title(&self) -> &'static str;
 
+    /// The hosts that its calls go to, over `https`; `*` stands for one label (`ec2.*.amazonaws.com`). A call
+    /// that [`Provider::encode`] builds for another host is not sent, unless [`Origins::api`] says where the
+    /// vendor is: then that is the only place.
+    fn hosts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What it can do.
     fn capability(&self) -> &'static Capability;
 

@@ -47,6 +47,18 @@ impl Provider for Aws {
         "AWS EC2"
     }
 
+    /// Source: <https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html>.
+    fn hosts(&self) -> &'static [&'static str] {
+        &[
+            "ec2.*.amazonaws.com",
+            "sts.*.amazonaws.com",
+            "ssm.*.amazonaws.com",
+            "servicequotas.*.amazonaws.com",
+            "api.pricing.*.amazonaws.com",
+            "pricing.*.amazonaws.com",
+        ]
+    }
+
     fn capability(&self) -> &'static Capability {
         &CAPABILITY
     }

@@ -46,6 +46,10 @@ impl Provider for RunPod {
         "RunPod"
     }
 
+    fn hosts(&self) -> &'static [&'static str] {
+        &["api.runpod.io"]
+    }
+
     fn capability(&self) -> &'static Capability {
         &CAPABILITY
     }
