@@ -24,6 +24,8 @@ mod call;
 mod credential;
 mod settings;
 
+pub mod gpu_names;
+
 pub use call::{HttpCall, HttpReply, Method};
 pub use capability::{Capability, StoppedBilling, Switch, TimeLimit};
 pub use create::{Callback, CreateSecrets, CreateSpec, Runtime, SealedEnv};
