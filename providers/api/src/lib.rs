@@ -25,11 +25,15 @@ mod credential;
 mod settings;
 
 pub mod gpu_names;
+pub mod rfc3339;
+
+mod dollars;
 
 pub use call::{HttpCall, HttpReply, Method};
 pub use capability::{Capability, StoppedBilling, Switch, TimeLimit};
 pub use create::{Callback, CreateSecrets, CreateSpec, Runtime, SealedEnv};
 pub use credential::{Credential, CredentialForm, CredentialRefused, Field, FieldKind};
+pub use dollars::Dollars;
 pub use error::{ErrorKind, ProviderError};
 pub use machine::{Billing, Ending, Machine, MachineState, Reason};
 pub use marker::{Fingerprint, Marker};
