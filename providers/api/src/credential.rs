@@ -110,6 +110,11 @@ impl Credential {
         self.0.get(name).and_then(Secret::expose_str)
     }
 
+    /// Every field in the clear.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(Secret::expose_str)
+    }
+
     /// The whole credential as bytes to seal.
     pub fn to_plaintext(&self) -> Secret {
         let fields: BTreeMap<&str, &str> = self

@@ -1,5 +1,9 @@
 //! The one trait of a vendor.
 
+use core::cmp::Reverse;
+
+use tidegate_vault::Secret;
+
 use crate::{
     Capability, CreateSecrets, Credential, CredentialForm, HttpCall, HttpReply, Offer, Part,
     Permission, ProviderError, Query, Reply, Request, Settings,
@@ -81,6 +85,28 @@ pub struct EncodeCx<'a> {
     pub secrets: &'a CreateSecrets,
 }
 
+impl EncodeCx<'_> {
+    /// A vendor's words with every secret of this call taken out: vendors repeat what they refuse. To be applied
+    /// before the words are cut, or a piece of a secret could stay.
+    ///
+    /// Behavior: the host gives `decode` the same context as `encode`, so it knows what was sent.
+    pub fn without_secrets(&self, words: &str) -> String {
+        let of_machine = self.secrets.env.values().chain(&self.secrets.boot_token);
+        let mut secrets: Vec<&str> = of_machine
+            .filter_map(Secret::expose_str)
+            .chain(self.credential.values())
+            .filter(|secret| !secret.is_empty())
+            .collect();
+        // One may be part of another.
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        let redact = |words: String, secret: &&str| words.replace(secret, REDACTED);
+        secrets.iter().fold(words.to_owned(), redact)
+    }
+}
+
+/// Stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+
 /// Where the vendor's hosts are, if not where they are for everybody: for tests against a stand-in, and for
 /// proxies in front of the vendor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,4 +115,34 @@ pub struct Origins {
     pub api: Option<String>,
     /// The root of what a machine serves, with `{id}` and `{port}` in the places of those.
     pub endpoint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn words_that_repeat_what_was_sent_lose_its_secrets() {
+        let credential = Credential::from_plaintext(&Secret::from(r#"{"api_key":"k3y"}"#)).unwrap();
+        let secrets = CreateSecrets {
+            env: BTreeMap::from([
+                ("HF_TOKEN".to_owned(), Secret::from("hf_k3y_long")),
+                ("EMPTY".to_owned(), Secret::from("")),
+            ]),
+            boot_token: Some(Secret::from("b00t")),
+        };
+        let cx = EncodeCx {
+            now_ms: 0,
+            credential: &credential,
+            settings: &Settings::default(),
+            origins: &Origins::default(),
+            secrets: &secrets,
+        };
+        assert_eq!(
+            cx.without_secrets("no hf_k3y_long, no b00t and no k3y here"),
+            "no [redacted], no [redacted] and no [redacted] here"
+        );
+    }
 }
