@@ -13,6 +13,7 @@ mod policy;
 mod profiles;
 mod records;
 mod registry;
+mod rentals;
 mod routes;
 mod snapshot;
 
