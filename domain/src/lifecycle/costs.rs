@@ -32,22 +32,17 @@ impl Costs {
         !self.segments.is_empty() && self.until.is_none() && !self.is_void
     }
 
-    /// The "create" leaves: from now on it may cost.
+    /// The "create" leaves: from now on it may cost. The news may come later than that there is no machine, or
+    /// than the machine itself.
     pub(super) fn open(&mut self, at: Timestamp, terms: &Terms) {
-        let is_earlier = self.segments.first().is_none_or(|first| at < first.from);
-        if self.is_void || (self.segments.is_empty() || (is_earlier && self.run_from.is_none())) {
-            self.is_void = false;
-            let rate = self.rate().unwrap_or(terms.microusd_per_hour);
-            self.segments.retain(|segment| segment.from > at);
-            if self
-                .segments
-                .first()
-                .is_some_and(|first| first.microusd_per_hour == rate)
-            {
-                self.segments.remove(0);
-            }
-            self.segments.insert(0, segment(at, rate));
+        if self.is_void || self.run_from.is_some() {
+            return;
         }
+        let Some(first) = self.segments.first_mut() else {
+            self.segments.push(segment(at, terms.microusd_per_hour));
+            return;
+        };
+        first.from = first.from.min(at);
     }
 
     /// The vendor shows the machine. A machine that is alive after all opens the window again.
@@ -97,9 +92,7 @@ impl Costs {
 
     /// There never was a machine.
     pub(super) fn void(&mut self) {
-        if !self.segments.is_empty() {
-            self.is_void = true;
-        }
+        self.is_void = true;
     }
 
     /// The same as a window whose cost can be told; `step` is what the vendor bills time in.

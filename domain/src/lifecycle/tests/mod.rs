@@ -2,6 +2,7 @@
 
 mod ambiguity;
 mod endings;
+mod exhaustive;
 mod money;
 mod properties;
 mod stories;
@@ -59,6 +60,14 @@ impl World {
             rental,
             now: START,
             first,
+        }
+    }
+
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            rental: self.rental.clone(),
+            now: self.now,
+            first: Vec::new(),
         }
     }
 
