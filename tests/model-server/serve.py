@@ -4,12 +4,17 @@ Prints one line of JSON on standard output when `/health` answers:
     {"url": "http://127.0.0.1:PORT", "model": "tiny-chat", "pid": 123}
 Everything the engine logs goes to standard error. Ends with status 0 on SIGTERM or SIGINT, and when
 whoever started it is gone: its parent has died, or a pipe on its standard input has been closed.
+
+As the container of a rented GPU it is told the rest by its environment. With LLAMA_API_KEY requests need that
+key. With TIDEGATE_BOOT_URL and TIDEGATE_BOOT_TOKEN it calls home, first {"nonce", "says": "booted"} until that
+is heard, then {"nonce", "says": "alive"} as often as the answer's `heartbeat_ms` wants; told 410, it ends.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import secrets
 import signal
 import socket
 import stat
@@ -23,6 +28,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 # A model of 1.4 M parameters loads in a fraction of a second; a busy machine may need far longer.
 READY_WITHIN_S = 60
 PARENT_POLL_S = 0.5
+CALL_TIMEOUT_S = 10
+CALL_AGAIN_S = 2
+HEARTBEAT_MS = 15_000
 
 
 def arguments():
@@ -31,7 +39,8 @@ def arguments():
     parser.add_argument("--port", type=int, default=0, help="0 = any free port")
     parser.add_argument("--model", default=str(HERE / "tiny-chat-f32.gguf"), help="path of a GGUF file")
     parser.add_argument("--alias", default="tiny-chat", help="the model's name in the API")
-    parser.add_argument("--api-key", help="when given, requests need it as their bearer token")
+    key = os.environ.get("LLAMA_API_KEY") or None
+    parser.add_argument("--api-key", default=key, help="when given, requests need it as their bearer token")
     parser.add_argument("--slots", type=int, default=4, help="requests answered side by side")
     return parser.parse_args()
 
@@ -99,10 +108,41 @@ def end_with_standard_input(ended):
     threading.Thread(target=drain, daemon=True).start()
 
 
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """The token goes to the address that was given and to no other."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def call_home(url, token, ended):
+    """Calls until it is heard, and then until it is told to end."""
+    opener = urllib.request.build_opener(Unmoved, urllib.request.ProxyHandler({}))
+    nonce = secrets.token_hex(16)
+    says, wait_s = "booted", 0
+    while not ended.wait(wait_s):
+        body = json.dumps({"nonce": nonce, "says": says}).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": "box"}
+        try:
+            with opener.open(urllib.request.Request(url, body, headers), timeout=CALL_TIMEOUT_S) as reply:
+                heard = json.loads(reply.read() or b"{}")
+            says, wait_s = "alive", max(heard.get("heartbeat_ms", HEARTBEAT_MS) / 1000, 0.05)
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            if answer.code == 410:
+                ended.set()
+            wait_s = CALL_AGAIN_S
+        except (OSError, ValueError, AttributeError, TypeError):
+            wait_s = CALL_AGAIN_S
+
+
 def main():
     options = arguments()
     parent = os.getppid()
     ended = threading.Event()
+    home, token = os.environ.get("TIDEGATE_BOOT_URL"), os.environ.get("TIDEGATE_BOOT_TOKEN")
+    if home and token:
+        threading.Thread(target=call_home, args=(home, token, ended), daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
