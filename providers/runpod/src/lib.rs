@@ -1,41 +1,33 @@
-//! RunPod.
+//! The codec of one vendor: RunPod.
+//!
+//! Invariant: whatever comes back, decoding never panics, never guesses, and lets no secret and no environment
+//! of a pod out.
+//!
+//! In scope: RunPod's HTTP. Out of scope: when it is asked, retries, deadlines, rate limits.
+//!
+#![doc = include_str!("../docs.md")]
+
+mod capability;
+mod form;
+
+mod request;
+
+mod error;
+mod object;
+mod offers;
+mod reply;
+mod state;
 
 use tidegate_provider_api::{
-    Capability, CredentialForm, CredentialRefused, EncodeCx, ErrorKind, HttpCall, HttpReply, Offer,
-    Part, Permission, Provider, ProviderError, Query, Reply, Request, Settings, StoppedBilling,
+    Capability, CredentialForm, CredentialRefused, EncodeCx, HttpCall, HttpReply, Offer, Part,
+    Permission, Provider, ProviderError, Query, Reply, Request, Settings,
 };
 
 /// The vendor.
 pub struct RunPod;
 
-static CAPABILITY: Capability = Capability {
-    spot: false,
-    stop_start: true,
-    idempotent_create: false,
-    tags: false,
-    public_tls: true,
-    bills: true,
-    time_limit: None,
-    stopped_billing: StoppedBilling::Disk,
-    list_lag_ms: 600_000,
-    create_timeout_ms: 60_000,
-    call_timeout_ms: 20_000,
-    startup_timeout_ms: 20 * 60_000,
-    large_startup_timeout_ms: 30 * 60_000,
-    stop_lead_ms: 60_000,
-    billing_minimum_ms: 1_000,
-    billing_step_ms: 1_000,
-    calls_per_minute: 60,
-    first_token_cap_ms: Some(100_000),
-    webhooks: false,
-};
-
-static FORM: CredentialForm = CredentialForm {
-    credential: &[],
-    settings: &[],
-    least_privilege: "",
-    help: "",
-};
+/// The one region of its lists, and of a machine whose data centre is not known.
+const GLOBAL: &str = "global";
 
 impl Provider for RunPod {
     fn vendor(&self) -> &'static str {
@@ -51,51 +43,43 @@ impl Provider for RunPod {
     }
 
     fn capability(&self) -> &'static Capability {
-        &CAPABILITY
+        &capability::CAPABILITY
     }
 
     fn form(&self) -> &'static CredentialForm {
-        &FORM
+        &form::FORM
     }
 
     fn permissions(&self) -> &'static [Permission] {
-        &[]
+        &form::PERMISSIONS
     }
 
     fn list_regions(&self, _: &Settings) -> Vec<String> {
-        vec!["default".to_owned()]
+        vec![GLOBAL.to_owned()]
     }
 
-    fn check_settings(&self, _: &Settings) -> Result<(), CredentialRefused> {
-        Ok(())
+    fn check_settings(&self, settings: &Settings) -> Result<(), CredentialRefused> {
+        form::check_settings(settings)
     }
 
-    fn encode(&self, _: &EncodeCx<'_>, request: &Request) -> Result<HttpCall, ProviderError> {
-        Err(ProviderError::new(
-            ErrorKind::Validation,
-            request.operation(),
-            "not built yet",
-        ))
+    fn encode(&self, cx: &EncodeCx<'_>, request: &Request) -> Result<HttpCall, ProviderError> {
+        request::encode(cx, request)
     }
 
     fn decode(
         &self,
-        _: &EncodeCx<'_>,
+        cx: &EncodeCx<'_>,
         request: &Request,
-        _: &HttpReply,
+        reply: &HttpReply,
     ) -> Result<Reply, ProviderError> {
-        Err(ProviderError::new(
-            ErrorKind::Validation,
-            request.operation(),
-            "not built yet",
-        ))
+        reply::decode(cx, request, reply)
     }
 
     fn shop(&self, _: &Settings) -> Vec<Query> {
-        Vec::new()
+        offers::queries()
     }
 
-    fn offers(&self, _: &Settings, _: &[Part]) -> Vec<Offer> {
-        Vec::new()
+    fn offers(&self, settings: &Settings, parts: &[Part]) -> Vec<Offer> {
+        offers::assemble(settings, parts)
     }
 }
