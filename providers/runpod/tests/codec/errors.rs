@@ -41,10 +41,10 @@ fn every_error_is_told_by_the_vendors_words() {
         (
             create(),
             402,
-            r#"{"title":"Payment Required","status":402,"detail":"insufficient balance"}"#,
+            r#"{"title":"Payment Required","status":402,"detail":"add funds to go on"}"#,
             ErrorKind::Quota,
             true,
-            "insufficient balance",
+            "add funds to go on",
         ),
         (
             create(),
@@ -229,6 +229,8 @@ fn whatever_stands_before_the_api_tells_nothing_of_what_it_did() {
         r#"{"message":"no Route matched with those values"}"#,
         r#"{"detail":"Not Found"}"#,
         r#"{"status":"error","detail":"x"}"#,
+        r#"{"status":404}"#,
+        r#"[404,"Not Found","pod not found",[]]"#,
         "[]",
         r#"{"pods":[]}"#,
     ];
