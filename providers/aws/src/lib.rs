@@ -1,42 +1,40 @@
-//! AWS EC2.
+//! Amazon EC2 as a vendor of GPUs: its query API, what it answers, and the script that a machine begins with.
+//!
+//! In scope: the calls of EC2, and those of STS and of the Price List that go with them; their signatures. Out of
+//! scope: when anything is asked.
+#![doc = include_str!("docs.md")]
+
+mod capability;
+mod form;
+mod settings;
+
+mod request;
+
+mod launch;
+mod user_data;
+
+mod query;
+mod sigv4;
+
+mod reply;
+
+mod error;
+mod state;
+mod xml;
+
+mod offers;
+mod shelf;
+
+#[cfg(test)]
+mod tests;
 
 use tidegate_provider_api::{
-    Capability, CredentialForm, CredentialRefused, EncodeCx, ErrorKind, HttpCall, HttpReply, Offer,
-    Part, Permission, Provider, ProviderError, Query, Reply, Request, Settings, StoppedBilling,
-    TimeLimit,
+    Capability, CredentialForm, CredentialRefused, EncodeCx, HttpCall, HttpReply, Offer, Part,
+    Permission, Provider, ProviderError, Query, Reply, Request, Settings,
 };
 
-/// The vendor.
+/// Amazon EC2.
 pub struct Aws;
-
-static CAPABILITY: Capability = Capability {
-    spot: true,
-    stop_start: true,
-    idempotent_create: true,
-    tags: true,
-    public_tls: false,
-    bills: false,
-    time_limit: Some(TimeLimit::Guest),
-    stopped_billing: StoppedBilling::Disk,
-    list_lag_ms: 300_000,
-    create_timeout_ms: 60_000,
-    call_timeout_ms: 20_000,
-    startup_timeout_ms: 20 * 60_000,
-    large_startup_timeout_ms: 30 * 60_000,
-    stop_lead_ms: 60_000,
-    billing_minimum_ms: 60_000,
-    billing_step_ms: 1_000,
-    calls_per_minute: 120,
-    first_token_cap_ms: None,
-    webhooks: true,
-};
-
-static FORM: CredentialForm = CredentialForm {
-    credential: &[],
-    settings: &[],
-    least_privilege: "",
-    help: "",
-};
 
 impl Provider for Aws {
     fn vendor(&self) -> &'static str {
@@ -60,51 +58,43 @@ impl Provider for Aws {
     }
 
     fn capability(&self) -> &'static Capability {
-        &CAPABILITY
+        &capability::CAPABILITY
     }
 
     fn form(&self) -> &'static CredentialForm {
-        &FORM
+        &form::FORM
     }
 
     fn permissions(&self) -> &'static [Permission] {
-        &[]
+        &form::PERMISSIONS
     }
 
-    fn list_regions(&self, _: &Settings) -> Vec<String> {
-        vec!["default".to_owned()]
+    fn list_regions(&self, settings: &Settings) -> Vec<String> {
+        settings::regions(settings)
     }
 
-    fn check_settings(&self, _: &Settings) -> Result<(), CredentialRefused> {
-        Ok(())
+    fn check_settings(&self, settings: &Settings) -> Result<(), CredentialRefused> {
+        settings::check(settings)
     }
 
-    fn encode(&self, _: &EncodeCx<'_>, request: &Request) -> Result<HttpCall, ProviderError> {
-        Err(ProviderError::new(
-            ErrorKind::Validation,
-            request.operation(),
-            "not built yet",
-        ))
+    fn encode(&self, cx: &EncodeCx<'_>, request: &Request) -> Result<HttpCall, ProviderError> {
+        request::encode(cx, request)
     }
 
     fn decode(
         &self,
-        _: &EncodeCx<'_>,
+        cx: &EncodeCx<'_>,
         request: &Request,
-        _: &HttpReply,
+        reply: &HttpReply,
     ) -> Result<Reply, ProviderError> {
-        Err(ProviderError::new(
-            ErrorKind::Validation,
-            request.operation(),
-            "not built yet",
-        ))
+        reply::decode(cx, request, reply)
     }
 
-    fn shop(&self, _: &Settings) -> Vec<Query> {
-        Vec::new()
+    fn shop(&self, settings: &Settings) -> Vec<Query> {
+        offers::shop(settings)
     }
 
-    fn offers(&self, _: &Settings, _: &[Part]) -> Vec<Offer> {
-        Vec::new()
+    fn offers(&self, settings: &Settings, parts: &[Part]) -> Vec<Offer> {
+        shelf::offers(settings, parts)
     }
 }

@@ -1,0 +1,181 @@
+//! The pieces of the catalogue put together: what can be rented where, and for how much.
+//!
+//! Invariant: every offer is for a place that a launch can be sent to as it stands: a subnet lies in one zone,
+//! so where the account names subnets, offers are for their zones.
+//!
+//! What an hour costs is the machine alone. Its disk and its public address are billed beside it (gp3: about
+//! 0.011 USD an hour for 100 GB; an address: 0.005 USD), stopped or not.
+//!
+//! In scope: choosing and pricing. Out of scope: reading AWS's answers (`offers.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_provider_api::{Availability, Gpu, Offer, Part, Settings, gpu_names};
+
+use crate::offers::{Kept, Kind, SpotPrice, TypeRow};
+use crate::settings;
+
+/// The disk that an offer's price while stopped is reckoned for.
+const DISK_GB: u64 = 100;
+/// EBS reckons a month as 30 days ("Amazon EBS pricing", examples).
+const HOURS_A_MONTH: u64 = 720;
+
+/// Everything that is known of one region.
+#[derive(Default)]
+struct Region {
+    types: BTreeMap<String, TypeRow>,
+    zones: BTreeMap<String, BTreeSet<String>>,
+    /// Whether the last page of the zones is there, so that a type without any has none.
+    zones_are_whole: bool,
+    prices: BTreeMap<String, u64>,
+    spot: BTreeMap<String, BTreeMap<String, SpotPrice>>,
+    gb_month: Option<u64>,
+}
+
+/// Puts the pieces together, in the order of region, type, market and zone.
+pub(crate) fn offers(account: &Settings, parts: &[Part]) -> Vec<Offer> {
+    settings::regions(account)
+        .iter()
+        .flat_map(|name| Region::of(name, parts).offers(account, name))
+        .collect()
+}
+
+impl Region {
+    fn of(name: &str, parts: &[Part]) -> Self {
+        let mut region = Self::default();
+        for part in parts {
+            let kind = Kind::parse(&part.query.kind);
+            // Read by reference: a part may have been kept since a release before.
+            let kept = serde::Deserialize::deserialize(&part.body);
+            let (Some(kind), Ok(kept), true) =
+                (kind, kept, part.query.region.as_deref() == Some(name))
+            else {
+                continue;
+            };
+            region.zones_are_whole |= kind == Kind::Zones && part.next.is_none();
+            region.add(kept);
+        }
+        region
+    }
+
+    fn add(&mut self, kept: Kept) {
+        let by_name = kept.types.into_iter().map(|row| (row.name.clone(), row));
+        self.types.extend(by_name);
+        for (name, zones) in kept.zones {
+            self.zones.entry(name).or_default().extend(zones);
+        }
+        self.prices.extend(kept.prices);
+        for (name, zones) in kept.spot {
+            let known = self.spot.entry(name).or_default();
+            for (zone, price) in zones {
+                let newest = known.entry(zone).or_insert(price);
+                *newest = price.max(*newest);
+            }
+        }
+        self.gb_month = self.gb_month.max(kept.gb_month);
+    }
+
+    fn offers(&self, account: &Settings, name: &str) -> Vec<Offer> {
+        let mut offers = Vec::new();
+        for row in self.types.values() {
+            if self.zones_are_whole && !self.zones.contains_key(&row.name) {
+                continue;
+            }
+            if row.on_demand {
+                let price = self.prices.get(&row.name).copied();
+                let places = self.on_demand_places(account, name, &row.name);
+                let of = |zone| self.offer(name, row, false, zone, price);
+                offers.extend(places.into_iter().map(of));
+            }
+            if row.spot {
+                let places = self.spot_places(account, name, &row.name);
+                let of = |(zone, price)| self.offer(name, row, true, zone, price);
+                offers.extend(places.into_iter().map(of));
+            }
+        }
+        offers
+    }
+
+    /// Zones with this type, as far as anything tells.
+    fn zones_of(&self, machine_type: &str) -> BTreeSet<&str> {
+        let offered = self.zones.get(machine_type).into_iter().flatten();
+        let priced = self.spot.get(machine_type).into_iter().flatten();
+        let offered: BTreeSet<&str> = offered.map(String::as_str).collect();
+        if offered.is_empty() {
+            priced.map(|(zone, _)| zone.as_str()).collect()
+        } else {
+            offered
+        }
+    }
+
+    /// EC2 chooses the zone, unless only some zones have a subnet.
+    fn on_demand_places(
+        &self,
+        account: &Settings,
+        region: &str,
+        machine_type: &str,
+    ) -> Vec<Option<String>> {
+        let named = settings::zones_with(account, "subnet_id", region);
+        let everywhere = settings::placed(account, "subnet_id", region, None).is_some();
+        if everywhere || named.is_empty() {
+            return vec![None];
+        }
+        let zones = self.zones_of(machine_type);
+        let fits = |zone: &&str| zones.is_empty() || zones.contains(zone);
+        let kept = named.into_iter().filter(fits);
+        kept.map(|zone| Some(zone.to_owned())).collect()
+    }
+
+    /// Each zone has its own price. Where a subnet's zone is not known, the dearest counts.
+    fn spot_places(
+        &self,
+        account: &Settings,
+        region: &str,
+        machine_type: &str,
+    ) -> Vec<(Option<String>, Option<u64>)> {
+        let prices = self.spot.get(machine_type);
+        let price = |zone: &str| Some(prices?.get(zone)?.microusd);
+        let zones = self.zones_of(machine_type);
+        let named = settings::zones_with(account, "subnet_id", region);
+        let everywhere = settings::placed(account, "subnet_id", region, None).is_some();
+        if everywhere && named.is_empty() {
+            let dearest = zones.iter().filter_map(|zone| price(zone)).max();
+            return vec![(None, dearest)];
+        }
+        let fits = |zone: &&&str| named.is_empty() || named.contains(*zone);
+        let kept = zones.iter().filter(fits);
+        kept.map(|zone| (Some((*zone).to_owned()), price(zone)))
+            .collect()
+    }
+
+    fn offer(
+        &self,
+        region: &str,
+        row: &TypeRow,
+        spot: bool,
+        zone: Option<String>,
+        microusd_per_hour: Option<u64>,
+    ) -> Offer {
+        // A one-time spot machine cannot be stopped.
+        let gb_month = self.gb_month.filter(|_| !spot);
+        Offer {
+            region: region.to_owned(),
+            zone,
+            machine_type: row.name.clone(),
+            gpu: Gpu {
+                model: gpu_names::canonical(&row.gpu, row.vram_gb),
+                name: row.gpu.clone(),
+                count: row.count,
+                vram_gb: row.vram_gb,
+            },
+            vcpus: row.vcpus,
+            memory_gb: row.memory_gb,
+            spot,
+            microusd_per_hour,
+            stopped_microusd_per_hour: gb_month
+                .map(|price| price.saturating_mul(DISK_GB).div_ceil(HOURS_A_MONTH)),
+            // EC2 tells what it sells, not what it has left.
+            availability: Availability::Unknown,
+        }
+    }
+}
