@@ -120,7 +120,7 @@ pub(crate) fn described(kind: Kind, page: Option<&str>, now_ms: i64) -> String {
 /// the first must be asked for with the same one.
 fn spot_start(now_ms: i64) -> String {
     const STEP_MS: i64 = 600_000;
-    state::timestamp(now_ms - now_ms.rem_euclid(STEP_MS))
+    state::timestamp(now_ms.saturating_sub(now_ms.rem_euclid(STEP_MS)))
 }
 
 /// The body that asks the Price List for a piece.
