@@ -78,7 +78,9 @@ impl Region {
     fn offers(&self, account: &Settings, name: &str) -> Vec<Offer> {
         let mut offers = Vec::new();
         for row in self.types.values() {
-            if self.zones_are_whole && !self.zones.contains_key(&row.name) {
+            // A region that has types and no zone at all has not told its zones.
+            let told = self.zones_are_whole && !self.zones.is_empty();
+            if told && !self.zones.contains_key(&row.name) {
                 continue;
             }
             if row.on_demand {

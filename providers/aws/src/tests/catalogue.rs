@@ -381,6 +381,15 @@ fn half_of_the_zones_does_not_tell_what_there_is_not() {
 }
 
 #[test]
+fn no_zones_at_all_is_no_reason_to_offer_nothing() {
+    let settings = map(&[("regions", "us-east-1")]);
+    let mut parts = without("zones");
+    let before = rows(&settings, &parts);
+    parts.push(part(&query("zones", "us-east-1"), &zones(&[], "")));
+    assert_eq!(rows(&settings, &parts), before);
+}
+
+#[test]
 fn offers_are_for_places_that_have_a_subnet() {
     let zone_only = map(&[
         ("regions", "us-east-1"),
