@@ -16,8 +16,6 @@ pub(crate) const DRY_RUN: &str = "DryRunOperation";
 
 /// A word longer than this is no word: an encoded authorization message, user data or a token.
 const LONGEST_WORD: usize = 160;
-/// Anything shorter may be part of any sentence.
-const SHORTEST_SECRET: usize = 6;
 
 /// What went wrong, from whatever came back. A change that may have happened all the same is `unclear`.
 pub(crate) fn parse_error(
@@ -212,12 +210,7 @@ fn presentable(cx: &EncodeCx<'_>, words: &str) -> String {
     let shown = explained.iter().fold(words, |words, mark| {
         words.split_once(mark).map_or(words, |(before, _)| before)
     });
-    let mut shown = shown.to_owned();
-    for secret in secrets(cx) {
-        if secret.len() >= SHORTEST_SECRET {
-            shown = shown.replace(secret, "[redacted]");
-        }
-    }
+    let shown = cx.without_secrets(shown);
     let short: Vec<&str> = shown
         .split_whitespace()
         .map(|word| {
@@ -229,20 +222,6 @@ fn presentable(cx: &EncodeCx<'_>, words: &str) -> String {
         })
         .collect();
     short.join(" ")
-}
-
-fn secrets<'a>(cx: &EncodeCx<'a>) -> impl Iterator<Item = &'a str> {
-    let credential = cx.credential;
-    let fields = ["secret_access_key", "session_token"];
-    let of_account = fields
-        .into_iter()
-        .filter_map(move |name| credential.get(name));
-    let of_machine = cx
-        .secrets
-        .env
-        .values()
-        .chain(cx.secrets.boot_token.as_ref());
-    of_account.chain(of_machine.filter_map(|secret| secret.expose_str()))
 }
 
 /// AWS does not send it; a proxy in between may.

@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidegate_provider_api::{Part, Query, Settings, rfc3339};
+use tidegate_provider_api::{Dollars, Part, Query, Settings, rfc3339};
 
 use crate::launch::VERSION;
 use crate::query::Form;
+use crate::settings;
 use crate::xml::{Element, Xml};
-use crate::{settings, state};
 
 /// Families with GPUs; others begin with these letters too, and are told by having none.
 const FAMILIES: [&str; 2] = ["g*", "p*"];
@@ -120,7 +120,8 @@ pub(crate) fn described(kind: Kind, page: Option<&str>, now_ms: i64) -> String {
 /// the first must be asked for with the same one.
 fn spot_start(now_ms: i64) -> String {
     const STEP_MS: i64 = 600_000;
-    state::timestamp(now_ms.saturating_sub(now_ms.rem_euclid(STEP_MS)))
+    let start = now_ms.saturating_sub(now_ms.rem_euclid(STEP_MS));
+    rfc3339::write(start).unwrap_or_default()
 }
 
 /// The body that asks the Price List for a piece.
@@ -397,19 +398,7 @@ impl Entry {
     }
 }
 
-/// Decimal dollars as micro-dollars, exactly; what is below a micro-dollar counts as a whole one.
-pub(crate) fn microusd(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
-        return None;
-    }
-    let micro: String = fraction.chars().chain("000000".chars()).take(6).collect();
-    let rest = fraction.bytes().skip(6).any(|byte| byte != b'0');
-    let micro: u64 = micro.parse().ok()?;
-    let whole: u64 = whole.parse().ok()?;
-    whole
-        .checked_mul(1_000_000)?
-        .checked_add(micro)?
-        .checked_add(u64::from(rest))
+/// Decimal dollars as micro-dollars.
+fn microusd(text: &str) -> Option<u64> {
+    Dollars::parse(text).map(Dollars::microusd)
 }

@@ -13,8 +13,7 @@ use core::fmt::Write as _;
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tidegate_domain::civil::Civil;
-use tidegate_domain::time::Timestamp;
+use tidegate_provider_api::rfc3339;
 use url::Url;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -42,14 +41,16 @@ pub(crate) fn signed_headers(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Option<Vec<(String, String)>> {
-    let at = Moment::from(scope.now_ms);
+    // As RFC 3339 has it, without its separators: `20261120T120000Z`.
+    let at = rfc3339::write(scope.now_ms)?.replace(['-', ':'], "");
+    let (day, _) = at.split_once('T')?;
     // Without a port where it is the scheme's own, as clients write `Host`.
     let host = url.authority();
     let mut sent: Vec<(String, String)> = headers
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    sent.push(("x-amz-date".to_owned(), at.to_second()));
+    sent.push(("x-amz-date".to_owned(), at.clone()));
     if let Some(token) = keys.session_token {
         sent.push(("x-amz-security-token".to_owned(), token.to_owned()));
     }
@@ -65,15 +66,10 @@ pub(crate) fn signed_headers(
         let _ = writeln!(canonical, "{name}:{}", words.join(" "));
     }
     let _ = write!(canonical, "\n{names}\n{}", digest(body));
-    let day = at.to_day();
     let place = format!("{day}/{}/{}/aws4_request", scope.region, scope.service);
-    let to_sign = format!(
-        "{ALGORITHM}\n{}\n{place}\n{}",
-        at.to_second(),
-        digest(&canonical)
-    );
+    let to_sign = format!("{ALGORITHM}\n{at}\n{place}\n{}", digest(&canonical));
     let first = format!("AWS4{}", keys.secret_access_key);
-    let mut key = mac(first.as_bytes(), &day)?;
+    let mut key = mac(first.as_bytes(), day)?;
     for part in [scope.region, scope.service, "aws4_request"] {
         key = mac(&key, part)?;
     }
@@ -86,34 +82,6 @@ pub(crate) fn signed_headers(
         ),
     ));
     Some(sent)
-}
-
-/// A moment as signatures write it.
-struct Moment(Civil);
-
-impl From<i64> for Moment {
-    fn from(ms: i64) -> Self {
-        Self(Civil::from(Timestamp::from_ms(ms)))
-    }
-}
-
-impl Moment {
-    fn to_day(&self) -> String {
-        let Civil {
-            year, month, day, ..
-        } = self.0;
-        format!("{year:04}{month:02}{day:02}")
-    }
-
-    fn to_second(&self) -> String {
-        let Civil {
-            hour,
-            minute,
-            second,
-            ..
-        } = self.0;
-        format!("{}T{hour:02}{minute:02}{second:02}Z", self.to_day())
-    }
 }
 
 /// A path whose percent signs are encoded once more, as every service but S3 wants it.

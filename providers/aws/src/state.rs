@@ -10,7 +10,6 @@
 //!
 //! In scope: what is said of one machine. Out of scope: in which answers it stands (`reply.rs`).
 
-use tidegate_domain::civil::Civil;
 use tidegate_provider_api::{
     Billing, Ending, Fingerprint, Machine, MachineState, Marker, Reason, rfc3339,
 };
@@ -161,18 +160,4 @@ fn moment_of(transition: &str) -> Option<i64> {
         return None;
     }
     rfc3339::parse(&format!("{date}T{time}Z"))
-}
-
-/// A moment as EC2 takes it.
-pub(crate) fn timestamp(ms: i64) -> String {
-    let Civil {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        ..
-    } = Civil::from(tidegate_domain::time::Timestamp::from_ms(ms));
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }

@@ -7,7 +7,6 @@ use tidegate_provider_api::{
 
 use super::{NOW_MS, account, map};
 use crate::Aws;
-use crate::offers::microusd;
 
 fn query(kind: &str, region: &str) -> Query {
     Query {
@@ -535,33 +534,5 @@ fn another_pieces_answer_is_none_of_this_one() {
         let error = account().decode(&request, 200, &body).unwrap_err();
         assert_eq!(error.operation, "shop");
         assert!(!error.unclear && !error.permanent, "{kind}");
-    }
-}
-
-#[test]
-fn prices_are_exact_to_the_micro_dollar_and_never_too_low() {
-    for (text, expected) in [
-        ("0.8048000000", Some(804_800)),
-        ("55.04", Some(55_040_000)),
-        ("1", Some(1_000_000)),
-        ("0.000001", Some(1)),
-        ("0.0000001", Some(1)),
-        ("0.0000010001", Some(2)),
-        ("0", Some(0)),
-        ("5.", Some(5_000_000)),
-        ("18446744073709.551615", Some(u64::MAX)),
-        ("18446744073709.551616", None),
-        ("99999999999999999999", None),
-        ("", None),
-        (".5", None),
-        ("-0.5", None),
-        ("+0.5", None),
-        ("1e-3", None),
-        ("0,5", None),
-        ("0.5.5", None),
-        (" 0.5", None),
-        ("NaN", None),
-    ] {
-        assert_eq!(microusd(text), expected, "{text}");
     }
 }
