@@ -174,10 +174,15 @@ impl Region {
             memory_gb: row.memory_gb,
             spot,
             microusd_per_hour,
-            stopped_microusd_per_hour: gb_month
-                .map(|price| price.saturating_mul(DISK_GB).div_ceil(HOURS_A_MONTH)),
+            stopped_microusd_per_hour: gb_month.map(disk_an_hour),
             // EC2 tells what it sells, not what it has left.
             availability: Availability::Unknown,
         }
     }
+}
+
+/// What the disk costs an hour, half a micro-dollar rounded up.
+const fn disk_an_hour(microusd_per_gb_month: u64) -> u64 {
+    let a_month = microusd_per_gb_month.saturating_mul(DISK_GB);
+    a_month.saturating_add(HOURS_A_MONTH / 2) / HOURS_A_MONTH
 }
