@@ -28,7 +28,11 @@ pub(crate) fn parse_error(
         return unreadable(request, reply, "what came back cannot be read");
     };
     let code = said.code.as_str();
-    let kind = kind_of(code, request).unwrap_or_else(|| kind_of_status(reply.status));
+    let kind = if is_about_the_image(&said) {
+        ErrorKind::Validation
+    } else {
+        kind_of(code, request).unwrap_or_else(|| kind_of_status(reply.status))
+    };
     let mut error = ProviderError::new(kind, operation, &presentable(cx, &said.words))
         .code(code)
         .status(reply.status)
@@ -150,6 +154,11 @@ pub(crate) fn kind_of(code: &str, request: &Request) -> Option<ErrorKind> {
         // JSON services write `AccessDeniedException` and the like.
         _ => return kind_of(code.strip_suffix("Exception")?, request),
     })
+}
+
+/// "Not authorized for images: [ami-…]": an image of somebody else's, or of another region. The credential is good.
+fn is_about_the_image(said: &Said) -> bool {
+    said.code == "AuthFailure" && said.words.starts_with("Not authorized for images")
 }
 
 fn kind_of_status(status: u16) -> ErrorKind {

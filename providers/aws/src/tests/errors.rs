@@ -143,6 +143,19 @@ fn no_capacity_is_said_with_500_and_is_certain() {
 }
 
 #[test]
+fn an_image_of_somebody_elses_is_no_reason_to_doubt_the_credential() {
+    let refused = |words: &str| error(&create(spec()), 401, &ec2("AuthFailure", words)).kind;
+    assert_eq!(
+        refused("Not authorized for images: [ami-0123456789abcdef0]"),
+        ErrorKind::Validation
+    );
+    assert_eq!(
+        refused("AWS was not able to validate the provided access credentials"),
+        ErrorKind::Auth
+    );
+}
+
+#[test]
 fn a_code_that_nobody_knows_is_told_by_the_status() {
     for (status, kind, unclear) in [
         (400, ErrorKind::Validation, false),
