@@ -253,8 +253,9 @@ fn listed(kind: Kind, query: &Query, body: &str, now_ms: i64) -> Option<(Kept, O
 /// the images have.
 fn type_row(item: Element<'_, '_>) -> Option<TypeRow> {
     let gpu = item.items("gpuInfo/gpus").next()?;
-    let size: f64 = gpu.parsed("gpuPartitionSize").unwrap_or(1.0);
-    if gpu.text("manufacturer") != Some("NVIDIA") || size < 1.0 {
+    // "Between 0 (excluded) and 1 (included)".
+    let size = gpu.text("gpuPartitionSize").unwrap_or("1.0");
+    if gpu.text("manufacturer") != Some("NVIDIA") || size.starts_with('0') {
         return None;
     }
     let markets: Vec<&str> = item

@@ -10,6 +10,7 @@
 //! In scope: the signature. Out of scope: which call it is.
 
 use core::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -54,10 +55,12 @@ pub(crate) fn signed_headers(
     if let Some(token) = keys.session_token {
         sent.push(("x-amz-security-token".to_owned(), token.to_owned()));
     }
-    let mut signed = sent.clone();
-    signed.push(("host".to_owned(), host.to_owned()));
-    signed.sort();
-    let names: Vec<&str> = signed.iter().map(|(name, _)| name.as_str()).collect();
+    // In the order of their names.
+    let mut signed = BTreeMap::from([("host", host)]);
+    for (name, value) in &sent {
+        signed.insert(name, value);
+    }
+    let names: Vec<&str> = signed.keys().copied().collect();
     let names = names.join(";");
     let mut canonical = format!("POST\n{}\n\n", encoded_again(url.path()));
     for (name, value) in &signed {
