@@ -24,6 +24,12 @@ pub fn jitter(salt: u64, n: u64, most: Span) -> Span {
     Span::from_ms(i64::try_from(drawn).unwrap_or(0)) + Span::from_ms(1)
 }
 
+/// A salt for whatever has a name: the same for the same name, on every host.
+pub fn salt(name: &str) -> u64 {
+    name.bytes()
+        .fold(0, |salt, byte| mix(salt ^ u64::from(byte)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +67,14 @@ mod tests {
         };
         assert!(slots((0..100).map(|salt| jitter(salt, 1, most)).collect()) >= 25);
         assert!(slots((0..100).map(|n| jitter(1, n, most)).collect()) >= 25);
+    }
+
+    #[test]
+    fn names_that_differ_in_one_letter_have_unlike_salts() {
+        assert_eq!(salt("account/acme/a"), salt("account/acme/a"));
+        let minutes = |name: String| salt(&name) % 5;
+        let drawn: std::collections::BTreeSet<_> =
+            (0..30).map(|n| minutes(format!("acc_{n}"))).collect();
+        assert_eq!(drawn.len(), 5);
     }
 }

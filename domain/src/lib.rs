@@ -1,8 +1,8 @@
 //! Pure decisions. Nothing here reads a clock, draws a random number, awaits or does I/O: the caller
 //! passes the time in, and gets back what to do.
 //!
-//! In scope: who may use a server now ([`instance`]), how a rented one lives and ends ([`lifecycle`]) and what
-//! it costs ([`money`]), where a request goes ([`placement`]) and how it gets there through failures
+//! In scope: who may use a server now ([`instance`]), how a rented one lives and ends ([`lifecycle`]), when its
+//! vendor is called and what it has said ([`vendor`]) and what it costs ([`money`]), where a request goes ([`placement`]) and how it gets there through failures
 //! ([`dispatch`]). Out of scope: records, wire formats, hosts.
 
 pub mod backoff;
@@ -22,4 +22,5 @@ pub mod outcome;
 pub mod placement;
 pub mod queue;
 pub mod time;
+pub mod vendor;
 pub mod waiting;
