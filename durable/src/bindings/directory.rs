@@ -1,4 +1,4 @@
-//! `Directory`: every organisation there is. Where cron starts.
+//! `Directory`: every organisation and every account at a vendor there is. Where cron starts.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub enum DirectoryCommand {
     },
     /// Every account and its last sweep. Answer: [`AccountsReport`].
     Accounts,
-    /// The minute is over: poke every fleet. Answer: [`CronReport`].
+    /// The minute is over: poke every fleet, and the accounts whose minute it is. Answer: [`CronReport`].
     Cron,
     /// Keep the minute by an alarm of the directory's own, for hosts without cron. Answer: `Done`.
     KeepTime,
@@ -47,6 +47,9 @@ pub enum DirectoryCommand {
 pub struct CronReport {
     /// Fleets poked.
     pub fleets: u32,
+    /// Accounts poked.
+    #[serde(default)]
+    pub accounts: u32,
 }
 
 /// Every account of the installation.

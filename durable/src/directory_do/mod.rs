@@ -1,4 +1,4 @@
-//! `Directory`: every organisation there is, and the minute.
+//! `Directory`: every organisation and every account at a vendor there is, and the minute.
 //!
 //! Name: `directory`. Messages: [`DirectoryCommand`]. Tables: `schemas/sql/directory.sql`.
 //!
@@ -6,13 +6,15 @@
 //! the next minute's does the same. On hosts without cron the directory's own alarm keeps the minute, and
 //! every alarm arms the next before anything can fail.
 //!
-//! In scope: who is poked when. Out of scope: what a fleet does then.
+//! In scope: who is poked when. Out of scope: what a fleet or an account does then.
 
+mod accounts;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
+use self::accounts::Accounts;
 use crate::bindings::ObjectName;
 use crate::bindings::directory::{CronReport, DirectoryCommand};
 use crate::bindings::fleet::FleetCommand;
@@ -33,13 +35,14 @@ const POKES_A_ROUND: usize = 500;
 /// Every organisation in memory.
 pub struct Directory {
     orgs: BTreeSet<String>,
+    accounts: Accounts,
     /// The next full minute, while the directory keeps time.
     next_minute: Option<Timestamp>,
 }
 
 impl Object for Directory {
     const SCHEMA: &'static [&'static str] =
-        &statements::<2>(include_str!("../../../schemas/sql/directory.sql"));
+        &statements::<3>(include_str!("../../../schemas/sql/directory.sql"));
 
     fn open(cx: &mut Cx<'_>) -> Result<Self, StoreError> {
         let orgs = cx
@@ -51,6 +54,7 @@ impl Object for Directory {
         let keeps_time = !cx.sql.exec("SELECT 1 FROM timekeeper", &[])?.is_empty();
         Ok(Self {
             orgs,
+            accounts: Accounts::load(cx)?,
             next_minute: keeps_time.then(|| minute_after(cx.now)),
         })
     }
@@ -63,11 +67,24 @@ impl Object for Directory {
                 self.enroll(cx, org)?;
                 encode("done", &Done {})?
             }
-            DirectoryCommand::Cron => encode("cron report", &self.poke_fleets(cx)?)?,
-            DirectoryCommand::EnrollAccount { .. }
-            | DirectoryCommand::RetireAccount { .. }
-            | DirectoryCommand::Swept { .. }
-            | DirectoryCommand::Accounts => encode("done", &Done {})?,
+            DirectoryCommand::Cron => encode("cron report", &self.poke_all(cx)?)?,
+            DirectoryCommand::EnrollAccount { org, account } => {
+                self.accounts.enroll(cx, org, account)?;
+                encode("done", &Done {})?
+            }
+            DirectoryCommand::RetireAccount { org, account } => {
+                self.accounts.retire(cx, org, account)?;
+                encode("done", &Done {})?
+            }
+            DirectoryCommand::Swept {
+                org,
+                account,
+                at_ms,
+            } => {
+                self.accounts.note_sweep(cx, org, account, at_ms)?;
+                encode("done", &Done {})?
+            }
+            DirectoryCommand::Accounts => encode("accounts", &self.accounts.report())?,
             DirectoryCommand::KeepTime => {
                 self.keep_time(cx)?;
                 encode("done", &Done {})?
@@ -81,7 +98,7 @@ impl Object for Directory {
     fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
         if self.next_minute.is_some() {
             self.next_minute = Some(minute_after(cx.now));
-            self.poke_fleets(cx)?;
+            self.poke_all(cx)?;
         }
         Ok(())
     }
@@ -119,15 +136,20 @@ impl Directory {
         Ok(())
     }
 
-    fn poke_fleets(&self, cx: &mut Cx<'_>) -> Result<CronReport, StoreError> {
+    fn poke_all(&mut self, cx: &mut Cx<'_>) -> Result<CronReport, StoreError> {
+        Ok(CronReport {
+            fleets: self.poke_fleets(cx)?,
+            accounts: self.accounts.poke(cx)?,
+        })
+    }
+
+    fn poke_fleets(&self, cx: &mut Cx<'_>) -> Result<u32, StoreError> {
         let round = POKES_A_ROUND.min(self.orgs.len());
         let start = round_start(cx.now, self.orgs.len());
         for org in self.orgs.iter().cycle().skip(start).take(round) {
             cx.poke(ObjectName::fleet(org), &FleetCommand::Cron)?;
         }
-        Ok(CronReport {
-            fleets: u32::try_from(round).unwrap_or(u32::MAX),
-        })
+        Ok(u32::try_from(round).unwrap_or(u32::MAX))
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::bindings::directory::AccountsReport;
 use crate::rig::{Rig, START, sent};
 use crate::turn::Effect;
 use tidegate_domain::time::Span;
@@ -41,7 +42,13 @@ fn the_minute_pokes_every_fleet_without_a_row() {
     rig.evict();
     let rows = rig.store.rows_written();
     let (report, effects): (CronReport, _) = rig.call(&DirectoryCommand::Cron);
-    assert_eq!(report, CronReport { fleets: 2 });
+    assert_eq!(
+        report,
+        CronReport {
+            fleets: 2,
+            accounts: 0
+        }
+    );
     assert_eq!(receivers(&effects), ["fleet/acme", "fleet/beta"]);
     rig.deliver(&effects);
     assert_eq!(rig.store.rows_written(), rows);
@@ -123,6 +130,10 @@ fn a_statement_that_fails_leaves_all_or_nothing() {
             org: "beta".to_owned(),
         },
         DirectoryCommand::KeepTime,
+        DirectoryCommand::EnrollAccount {
+            org: "acme".to_owned(),
+            account: "a".to_owned(),
+        },
     ] {
         for statement in 0.. {
             let mut rig = directory();
@@ -131,13 +142,137 @@ fn a_statement_that_fails_leaves_all_or_nothing() {
             rig.store.fail_after(statement);
             let disturbed = rig.try_call(&command);
             rig.store.fail_after(u32::MAX);
-            let written = rig.count("orgs") + rig.count("timekeeper");
+            let written = rig.count("orgs") + rig.count("timekeeper") + rig.count("accounts");
             assert_eq!(written, if disturbed.is_ok() { 2 } else { 1 });
             if disturbed.is_ok() {
                 break;
             }
             rig.try_call(&command).unwrap();
-            assert_eq!(rig.count("orgs") + rig.count("timekeeper"), 2);
+            assert_eq!(
+                rig.count("orgs") + rig.count("timekeeper") + rig.count("accounts"),
+                2
+            );
         }
     }
+}
+
+fn enroll_account(rig: &mut Rig<Directory>, account: &str) {
+    let (org, account) = ("acme".to_owned(), account.to_owned());
+    rig.call::<Done>(&DirectoryCommand::EnrollAccount { org, account });
+}
+
+fn retire_account(rig: &mut Rig<Directory>, account: &str) {
+    let (org, account) = ("acme".to_owned(), account.to_owned());
+    rig.call::<Done>(&DirectoryCommand::RetireAccount { org, account });
+}
+
+fn swept(rig: &mut Rig<Directory>, account: &str, at_ms: i64) {
+    let (org, account) = ("acme".to_owned(), account.to_owned());
+    rig.call::<Done>(&DirectoryCommand::Swept {
+        org,
+        account,
+        at_ms,
+    });
+}
+
+fn accounts(rig: &mut Rig<Directory>) -> Vec<(String, Option<i64>)> {
+    let (report, _): (AccountsReport, _) = rig.call(&DirectoryCommand::Accounts);
+    let accounts = report.accounts.into_iter();
+    accounts
+        .map(|known| (known.account, known.swept_at_ms))
+        .collect()
+}
+
+/// The accounts that this minute pokes.
+fn poked(rig: &mut Rig<Directory>) -> Vec<String> {
+    let (report, effects): (CronReport, _) = rig.call(&DirectoryCommand::Cron);
+    let poked: Vec<String> = sent(&effects)
+        .into_iter()
+        .filter(|(to, _)| to.starts_with("account/"))
+        .inspect(|(_, message)| assert_eq!(*message, json!({"command": "tick"})))
+        .map(|(to, _)| to)
+        .collect();
+    assert_eq!(report.accounts as usize, poked.len());
+    poked
+}
+
+#[test]
+fn an_account_is_known_until_it_is_retired_and_its_last_sweep_with_it() {
+    let mut rig = directory();
+    enroll_account(&mut rig, "a");
+    enroll_account(&mut rig, "b");
+    assert_eq!(accounts(&mut rig), [("a".into(), None), ("b".into(), None)]);
+    let rows = rig.store.rows_written();
+    enroll_account(&mut rig, "a");
+    assert_eq!(rig.store.rows_written(), rows);
+    swept(&mut rig, "a", 7);
+    // Late, and of one that nobody knows.
+    swept(&mut rig, "a", 6);
+    swept(&mut rig, "c", 9);
+    rig.evict();
+    let known = [("a".into(), Some(7)), ("b".into(), None)];
+    assert_eq!(accounts(&mut rig), known);
+    retire_account(&mut rig, "a");
+    retire_account(&mut rig, "a");
+    assert_eq!(accounts(&mut rig), [("b".into(), None)]);
+    // Its last word came after its end.
+    swept(&mut rig, "a", 8);
+    rig.evict();
+    assert_eq!(accounts(&mut rig), [("b".into(), None)]);
+}
+
+#[test]
+fn every_account_is_poked_once_in_five_minutes_and_not_all_in_the_same_one() {
+    let mut rig = directory();
+    for number in 0..50 {
+        enroll_account(&mut rig, &format!("acc{number}"));
+    }
+    let mut counts = std::collections::BTreeMap::<String, u32>::new();
+    for _ in 0..15 {
+        rig.evict();
+        let poked = poked(&mut rig);
+        assert!((1..25).contains(&poked.len()), "{}", poked.len());
+        for account in poked {
+            *counts.entry(account).or_default() += 1;
+        }
+        rig.wait(Span::from_secs(60));
+    }
+    assert_eq!(counts.len(), 50);
+    assert!(counts.values().all(|count| *count == 3), "{counts:?}");
+}
+
+#[test]
+fn minutes_that_did_not_come_are_made_up_for() {
+    let mut rig = directory();
+    for number in 0..50 {
+        enroll_account(&mut rig, &format!("acc{number}"));
+    }
+    let first = poked(&mut rig);
+    // The same minute again: cron, and the directory's own alarm.
+    assert_eq!(poked(&mut rig), first);
+    rig.wait(Span::from_secs(180));
+    let mut all: BTreeSet<String> = poked(&mut rig).into_iter().chain(first).collect();
+    assert!(all.len() < 50);
+    rig.wait(Span::from_secs(60));
+    all.extend(poked(&mut rig));
+    assert_eq!(all.len(), 50);
+    rig.wait(Span::from_secs(3_600));
+    assert_eq!(poked(&mut rig).len(), 50);
+}
+
+#[test]
+fn more_accounts_than_a_round_are_reached_in_turn() {
+    let mut rig = directory();
+    for number in 0..4_500 {
+        enroll_account(&mut rig, &format!("acc{number}"));
+    }
+    let mut all = BTreeSet::new();
+    for _ in 0..15 {
+        rig.evict();
+        let poked = poked(&mut rig);
+        assert!(poked.len() <= 400);
+        all.extend(poked);
+        rig.wait(Span::from_secs(60));
+    }
+    assert_eq!(all.len(), 4_500);
 }
