@@ -34,6 +34,8 @@ const REFUSED_PAUSE: (Span, Span) = (Span::from_secs(5), Span::from_secs(300));
 const DESTROY_GAP: Span = Span::from_secs(5);
 /// Longest pause that a vendor may ask for. Dates in the next century have been seen.
 const LONGEST_ASKED: Span = Span::from_secs(300);
+/// A call that is not heard of for so long is not under way any more, whatever became of it.
+const LONGEST_CALL: Span = Span::from_secs(60);
 /// What is added to a pause that a vendor asked for, so that its customers do not come back in one instant.
 const SPREAD: (Span, Span) = (Span::from_secs(1), Span::from_secs(10));
 
@@ -207,14 +209,27 @@ impl CallBudget {
             .map(|(place, _)| place)
     }
 
-    /// When [`CallBudget::choose`] will let one of these go, if nothing ends before; nothing when that takes
-    /// the end of one that is under way.
+    /// When [`CallBudget::choose`] may let one of these go, if nothing ends before.
     pub fn poll_timeout(&mut self, now: Timestamp, waiting: &[Waiting]) -> Option<Timestamp> {
         self.settle(now);
         waiting
             .iter()
-            .filter_map(|call| self.allowed_at(now, call))
+            .map(|call| {
+                let place = self.allowed_at(now, call);
+                place.unwrap_or_else(|| self.next_place(now))
+            })
             .min()
+    }
+
+    /// Whether this budget saw the call leave and has not heard of its end.
+    pub fn is_under_way(&self, call: u64) -> bool {
+        self.under_way.contains_key(&call)
+    }
+
+    /// When the place of a call that is never heard of again is free.
+    fn next_place(&self, now: Timestamp) -> Timestamp {
+        let ends = self.under_way.values().map(|call| call.begun_at);
+        ends.min().map_or(now, |begun_at| begun_at + LONGEST_CALL)
     }
 
     /// This call leaves.
@@ -312,6 +327,10 @@ impl CallBudget {
         for pause in [&mut pauses.limited, &mut pauses.silent, &mut pauses.refused] {
             pause.until = pause.until.min(now + pause.length);
         }
+        self.under_way.retain(|_, call| {
+            call.begun_at = call.begun_at.min(now);
+            call.begun_at + LONGEST_CALL > now
+        });
         self.paused_at = self.paused_at.min(now);
         self.last_destroy = self.last_destroy.map(|at| at.min(now));
     }

@@ -120,8 +120,11 @@ pub enum Said {
 pub enum Step {
     /// Nothing until another list.
     Wait,
-    /// Give it back, and ask whether it is gone after that.
-    Destroy,
+    /// Give it back, and ask whether it is gone after this long, whatever comes of the order.
+    Destroy {
+        /// How long.
+        ask_in: Span,
+    },
     /// Ask whether it is gone, after this long.
     Ask(Span),
     /// It is gone.
@@ -181,7 +184,8 @@ impl Stray {
                     is_alerted: false,
                 };
                 self.polls = 0;
-                Step::Destroy
+                let ask_in = self.next_pause();
+                Step::Destroy { ask_in }
             }
             Watch::Missing => {
                 self.watch = Watch::Noticed;
@@ -203,10 +207,20 @@ impl Stray {
 
     /// The vendor does what it was told.
     pub fn destroy_taken(&mut self, now: Timestamp) -> Step {
-        if let Watch::Ending { taken_at, .. } = &mut self.watch {
-            taken_at.get_or_insert(now);
+        match &mut self.watch {
+            Watch::Ending {
+                taken_at: taken_at @ None,
+                ..
+            } => {
+                *taken_at = Some(now);
+                self.polls = 0;
+                Step::Ask(self.next_pause())
+            }
+            // The questions go on by themselves.
+            Watch::Ending { .. } | Watch::Noticed | Watch::Missing | Watch::Gone { .. } => {
+                Step::Wait
+            }
         }
-        self.next_poll()
     }
 
     /// The vendor was asked for it at `asked_at`. `lag` is after what time a machine is known everywhere.
@@ -231,7 +245,7 @@ impl Stray {
                     }
                     // Somebody else has ended it, nobody knows when: it was there when it was last seen.
                     (_, Some(_)) if self.not_found >= NOT_FOUND => self.close(now, self.last_seen),
-                    _ => self.next_poll(),
+                    _ => Step::Ask(self.next_pause()),
                 }
             }
             (Watch::Missing, Said::There { .. }) => {
@@ -240,11 +254,11 @@ impl Stray {
             }
             (Watch::Ending { .. }, Said::There { is_ending }) => {
                 self.seen(now);
-                let next = self.next_poll();
+                let ask_in = self.next_pause();
                 if !is_ending && self.polls.is_multiple_of(REPEAT_EVERY) {
-                    return Step::Destroy;
+                    return Step::Destroy { ask_in };
                 }
-                next
+                Step::Ask(ask_in)
             }
         }
     }
@@ -293,11 +307,11 @@ impl Stray {
         self.absent_since = None;
     }
 
-    fn next_poll(&mut self) -> Step {
+    fn next_pause(&mut self) -> Span {
         let (base, cap) = POLL;
         let pause = exponential(base, cap, self.polls);
         self.polls = self.polls.saturating_add(1);
-        Step::Ask(pause)
+        pause
     }
 
     fn close(&mut self, at: Timestamp, closed_at: Timestamp) -> Step {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: records outlive releases. Formats are pinned by tests and only ever gain fields.
 
+pub mod account;
 pub mod columns;
 pub mod fleet;
 pub mod instance;

@@ -47,10 +47,24 @@ fn the_most_urgent_goes_first_and_four_at_most_are_under_way() {
     // Three of them, and the place that is kept for a "destroy".
     use Priority::*;
     assert_eq!(gone, [Destroy, Create, Power, Get]);
-    assert_eq!(budget.poll_timeout(T0, &waiting), None);
-    assert_eq!(budget.choose(after(3_600), &waiting), None);
-    budget.end(T0, 1, Said::Answered);
-    assert_eq!(drain(&mut budget, T0, &mut waiting), [List]);
+    assert_eq!(budget.poll_timeout(T0, &waiting), Some(after(60)));
+    assert_eq!(budget.choose(after(59), &waiting), None);
+    budget.end(after(59), 1, Said::Answered);
+    assert_eq!(drain(&mut budget, after(59), &mut waiting), [List]);
+}
+
+#[test]
+fn a_call_that_is_never_heard_of_again_gives_its_place_back_after_a_minute() {
+    let mut budget = budget(600);
+    for call in 0..3 {
+        budget.begin(T0, call, Priority::Create);
+    }
+    let waiting = [asks(Priority::Get)];
+    assert_eq!(budget.choose(after(59), &waiting), None);
+    assert_eq!(budget.poll_timeout(after(59), &waiting), Some(after(60)));
+    assert!(budget.is_under_way(1));
+    assert_eq!(budget.choose(after(60), &waiting), Some(0));
+    assert!(!budget.is_under_way(1));
 }
 
 #[test]

@@ -14,10 +14,15 @@ fn asks(secs: i64) -> Step {
     Step::Ask(Span::from_secs(secs))
 }
 
+fn destroys(secs: i64) -> Step {
+    let ask_in = Span::from_secs(secs);
+    Step::Destroy { ask_in }
+}
+
 /// One that is being given back since `T0`, with the order taken.
 fn ending() -> Stray {
     let mut stray = Stray::new(T0, T0, Why::Unwanted);
-    assert_eq!(stray.decide(T0), Step::Destroy);
+    assert_eq!(stray.decide(T0), destroys(5));
     assert_eq!(stray.destroy_taken(T0), asks(5));
     stray
 }
@@ -30,7 +35,7 @@ fn an_orphan_is_given_back_after_two_whole_lists_and_ten_minutes() {
         assert_eq!(stray.listed(after(300), after(299), why), Step::Wait);
         assert_eq!(stray.sightings, 2);
         assert_eq!(stray.decide(after(599)), Step::Wait);
-        assert_eq!(stray.listed(after(600), after(599), why), Step::Destroy);
+        assert_eq!(stray.listed(after(600), after(599), why), destroys(5));
         assert_eq!(stray.listed(after(900), after(899), why), Step::Wait);
     }
 }
@@ -42,20 +47,17 @@ fn ten_minutes_with_one_list_are_not_enough_and_two_lists_of_one_moment_are_one(
     assert_eq!(stray.decide(after(3_600)), Step::Wait);
     assert_eq!(stray.sightings, 1);
     let next = stray.listed(after(3_601), after(3_600), Why::Orphan);
-    assert_eq!(next, Step::Destroy);
+    assert_eq!(next, destroys(5));
 }
 
 #[test]
 fn one_that_we_decided_against_is_given_back_at_once() {
     let mut stray = Stray::new(T0, T0, Why::Unwanted);
-    assert_eq!(stray.decide(T0), Step::Destroy);
+    assert_eq!(stray.decide(T0), destroys(5));
     assert_eq!(stray.decide(T0), Step::Wait);
     let mut twin = Stray::new(T0, T0, Why::Twin);
     assert_eq!(twin.decide(T0), Step::Wait);
-    assert_eq!(
-        twin.listed(after(1), after(1), Why::Unwanted),
-        Step::Destroy
-    );
+    assert_eq!(twin.listed(after(1), after(1), Why::Unwanted), destroys(5));
 }
 
 #[test]
@@ -65,27 +67,15 @@ fn the_vendor_is_asked_from_five_seconds_to_sixty_without_end_and_told_again_in_
     let mut steps = Vec::new();
     for _ in 0..12 {
         let step = stray.heard(now, now, THERE, LAG);
-        if let Step::Ask(pause) = step {
-            now = now + pause;
-        } else {
-            assert_eq!(step, Step::Destroy);
-            let Step::Ask(pause) = stray.destroy_taken(now) else {
-                panic!("it is asked for after it was told");
-            };
-            now = now + pause;
+        if let Step::Destroy { .. } = step {
+            assert_eq!(stray.destroy_taken(now), Step::Wait);
         }
+        now = now + Span::from_secs(60);
         steps.push(step);
     }
-    assert_eq!(steps[..3], [asks(10), asks(20), Step::Destroy]);
-    assert_eq!(
-        steps.iter().filter(|step| **step == Step::Destroy).count(),
-        4
-    );
-    assert!(
-        steps[3..]
-            .iter()
-            .all(|step| matches!(step, Step::Destroy) || *step == asks(60))
-    );
+    assert_eq!(steps[..4], [asks(10), asks(20), destroys(40), asks(60)]);
+    assert_eq!(steps[4..8], [asks(60), asks(60), destroys(60), asks(60)]);
+    assert_eq!(steps[8..], [asks(60), asks(60), destroys(60), asks(60)]);
     // One that is on its way out need not be told again.
     for _ in 0..20 {
         let step = stray.heard(now, now, Said::There { is_ending: true }, LAG);
@@ -128,7 +118,7 @@ fn it_is_gone_when_the_vendor_twice_knows_no_such_machine() {
 #[test]
 fn before_its_order_was_taken_not_found_counts_only_after_the_vendors_lag() {
     let mut stray = Stray::new(T0, T0, Why::Unwanted);
-    assert_eq!(stray.decide(T0), Step::Destroy);
+    assert_eq!(stray.decide(T0), destroys(5));
     for second in 1..4 {
         let step = stray.heard(after(second), after(second), Said::NotFound, LAG);
         assert!(matches!(step, Step::Ask(_)));
@@ -240,7 +230,7 @@ proptest! {
                 Happens::Heard(said) => stray.heard(now, now, said, LAG),
                 Happens::Taken => stray.destroy_taken(now),
             };
-            if step == Step::Destroy && !is_ordered {
+            if matches!(step, Step::Destroy { .. }) && !is_ordered {
                 is_ordered = true;
                 prop_assert!(lists >= 2 && now.since(first) >= GRACE, "{lists} lists, {now:?}");
             }
