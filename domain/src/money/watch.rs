@@ -1,10 +1,14 @@
 //! What has been told of a budget in its period: each threshold once, and once that its cap is reached.
 //!
-//! Invariant: `told` grows within a period and is empty at its beginning. Periods only follow each other: a
-//! clock that is set back stays in the later one, so nothing is told again.
+//! Invariant: `told` grows within a period and is empty at its beginning. A clock that is set back a little
+//! goes through the end of a period twice, and nothing is told of that time; one that is set back by more than
+//! a day was ahead before, and what it began there was no period.
 
-use super::{Bounds, Budget};
-use crate::time::Timestamp;
+use super::Budget;
+use crate::time::{Span, Timestamp};
+
+/// Hosts agree on the time within seconds. Whoever is a day ahead was wrong.
+const CLOCK_SLACK: Span = Span::from_secs(24 * 3600);
 
 /// A budget's period, and what was told in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,23 +40,23 @@ impl Watch {
         }
     }
 
-    /// The period that counts.
-    pub fn bounds(&self, budget: &Budget, now: Timestamp) -> Bounds {
-        budget.period.bounds(now.max(self.from))
-    }
-
-    /// Goes on to the period of `now`, if that is a later one. Whether it did.
+    /// Goes on to the period of `now`, if that is another one. Whether it did.
     pub fn roll(&mut self, budget: &Budget, now: Timestamp) -> bool {
-        if self.bounds(budget, now).from <= self.from {
+        let from = budget.period.bounds(now).from;
+        let is_behind = from < self.from && now + CLOCK_SLACK >= self.from;
+        if from == self.from || is_behind {
             return false;
         }
         *self = Self::begin(budget, now);
         true
     }
 
-    /// What has to be told now that so much is spent.
-    pub fn notice(&mut self, budget: &Budget, spent: u64) -> Vec<Crossing> {
+    /// What has to be told now that so much is spent in the period of `now`.
+    pub fn notice(&mut self, budget: &Budget, spent: u64, now: Timestamp) -> Vec<Crossing> {
         let mut found = Vec::new();
+        if now < self.from {
+            return found;
+        }
         for percent in &budget.thresholds {
             let is_passed = budget.amount(*percent).is_some_and(|goal| spent >= goal);
             if is_passed && !self.told.contains(percent) {

@@ -54,9 +54,9 @@ impl Window {
         self.segments.first().map(|segment| segment.from)
     }
 
-    /// Whether it goes on costing.
-    pub fn is_open(&self) -> bool {
-        !self.void && self.until.is_none() && !self.segments.is_empty()
+    /// Whether it goes on.
+    pub const fn is_open(&self) -> bool {
+        !self.void && self.until.is_none()
     }
 
     /// What it costs an hour now, in micro-dollars.

@@ -20,7 +20,7 @@ pub use super::server::{
 /// A command and in whose name it is given. A command alone is a message too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetMessage {
-    /// Who gives it, for the audit: `admin` or `key/{id}`. Absent means `admin`.
+    /// Who gives it, for the audit: `admin`, `key/{id}` or `ledger`. Absent means `admin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// For a change that may be repeated: under which id.

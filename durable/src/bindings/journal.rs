@@ -67,7 +67,7 @@ pub enum JournalCommand {
 pub struct AuditEntry {
     /// When, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// Who: `admin`, `key/{id}`, `instance/{id}`, `cron`.
+    /// Who: `admin`, `key/{id}`, `instance/{id}`, `ledger`, `cron`.
     pub actor: String,
     /// What, in dotted past tense: `server.registered`, `server.ejected`.
     pub action: String,

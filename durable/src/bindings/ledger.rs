@@ -153,7 +153,7 @@ pub struct SegmentRow {
 pub struct EstimateAnswer {
     /// What has to be free in every budget to begin.
     pub needed_microusd: u64,
-    /// Every budget that binds, and what is left of it.
+    /// Every budget with a cap that binds, and what is gone of it.
     pub budgets: Vec<BudgetView>,
     /// Why it would be denied; nothing when it would not.
     #[serde(default)]
@@ -171,7 +171,7 @@ pub struct Budget {
     /// What the percentages of the thresholds are of, where there is no cap.
     #[serde(default)]
     pub target_microusd: Option<u64>,
-    /// Percent of the cap (else the target) at which somebody is told, once in a period.
+    /// Percent of the cap (else the target) at which somebody is told, once in a period: ascending, at most ten.
     #[serde(default)]
     pub thresholds: Vec<u8>,
 }
@@ -196,11 +196,11 @@ pub struct BudgetView {
     pub scope: String,
     /// It.
     pub budget: Budget,
-    /// When its period began, in milliseconds since the epoch.
+    /// When its period began, in milliseconds since the epoch; 0 for one that is for ever.
     pub period_from_ms: i64,
-    /// Spent in this period: closed windows, and open ones up to now.
+    /// Spent in this period: closed windows, and open ones up to now. Of a key: shares that were stated.
     pub spent_microusd: u64,
-    /// Promised beyond that: advances that are running.
+    /// Promised beyond that: advances that are running. Of a key: nothing.
     pub held_microusd: u64,
 }
 

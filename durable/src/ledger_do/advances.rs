@@ -32,8 +32,12 @@ impl Ledger {
         let mut after = before.clone();
         after.project.clone_from(&ask.project);
         after.hold = Some(before.prolonged(&ask, cx.now));
-        let answer = match self.judge(&ask.window, &before, &after, cx.now) {
+        let given_up = self.given_up(&ask, cx.now);
+        let answer = match self.judge(&ask.window, &before, &after, &given_up, cx.now) {
             Ok(()) => {
+                for window in given_up {
+                    self.release(cx, &window)?;
+                }
                 let until_ms = after.hold.map(|hold| hold.until_ms);
                 after.answer(ask.number, until_ms, None)
             }
@@ -54,23 +58,57 @@ impl Ledger {
         Ok(answer.to(&ask.window))
     }
 
-    /// Whether what `after` promises beyond `before` fits into every budget that binds.
+    /// Windows of earlier attempts that were promised something and never opened. An instance tries again only
+    /// when the attempt before is over, so that what it was promised is free.
+    fn given_up(&self, ask: &Advance, now: Timestamp) -> Vec<String> {
+        let is_of_it = |window: &str| {
+            let attempt = window.strip_prefix(ask.instance.as_str());
+            attempt.is_some_and(|attempt| attempt.starts_with('/'))
+        };
+        self.windows
+            .iter()
+            .filter(|(window, _)| is_of_it(window) && **window != ask.window)
+            .filter(|(_, record)| record.statement.is_none() && record.held(now) > 0)
+            .map(|(window, _)| window.clone())
+            .collect()
+    }
+
+    fn release(&mut self, cx: &Cx<'_>, window: &str) -> Result<(), StoreError> {
+        let Some(record) = self.windows.get_mut(window) else {
+            return Ok(());
+        };
+        record.hold = None;
+        record.put(cx.sql, window)
+    }
+
+    /// Whether what `after` promises beyond `before` fits into every budget that binds, once what other windows
+    /// have given up is free.
     fn judge(
         &self,
         window: &str,
         before: &WindowRecord,
         after: &WindowRecord,
+        given_up: &[String],
         now: Timestamp,
     ) -> Result<(), Denied> {
         if is_stray(window) {
             return Ok(());
         }
-        let (was, will_be) = (before.held(now), after.held(now));
+        let held = |record: &WindowRecord| record.held(now);
+        let (was, will_be) = (held(before), held(after));
         let mut binding = self.binding(after.project(), now);
         for one in &mut binding {
             // A promise of less gives the difference back.
-            let less = was.saturating_sub(will_be);
-            one.usage.held = one.usage.held.saturating_sub(less);
+            let mut free = was.saturating_sub(will_be);
+            for other in given_up
+                .iter()
+                .filter_map(|window| self.windows.get(window))
+            {
+                if other.is_in(&one.scope) {
+                    free = free.saturating_add(held(other));
+                }
+            }
+            one.usage.held = one.usage.held.saturating_sub(free);
         }
         fits(&binding, will_be.saturating_sub(was))
     }

@@ -3,6 +3,8 @@
 //! Invariant: nothing here changes anything. Balances are what is posted; what open windows have cost since
 //! their last statement stands beside them and in no balance.
 
+use tidegate_domain::money::Window;
+
 use super::Ledger;
 use crate::bindings::ledger::{BooksAnswer, EntriesAnswer, OpenWindow};
 use crate::driver::Cx;
@@ -16,8 +18,8 @@ const MAX_PAGE: u32 = 500;
 impl Ledger {
     pub(super) fn books(&self, cx: &Cx<'_>) -> Result<BooksAnswer, StoreError> {
         let open = self.windows.iter().filter_map(|(name, record)| {
-            let window = record.window();
-            let opened = window.opened_at().filter(|_| window.is_open())?;
+            let window = record.window().filter(Window::is_open)?;
+            let opened = window.opened_at()?;
             Some(OpenWindow {
                 window: name.clone(),
                 from_ms: opened.as_ms(),

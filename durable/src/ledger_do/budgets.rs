@@ -47,9 +47,7 @@ impl Ledger {
             };
             record.set_watch(Watch::begin(&rules, cx.now));
             if let Scope::Key(_) = parsed {
-                let Bounds { from, .. } = rules.period.bounds(cx.now);
-                let since = (record.budget.period != Period::Total).then_some(from);
-                record.shares_microusd = gained(cx.sql, &format!("share/{scope}"), since)?;
+                record.shares_microusd = shares_in_period(cx, scope, &record)?;
             }
             self.note(cx, actor, "budget.set", scope, words(&rules));
             self.budgets.insert(scope.to_owned(), record);
@@ -97,11 +95,22 @@ impl Ledger {
             scope: scope.to_owned(),
             budget: record.budget.clone(),
             // For ever began in 1970.
-            period_from_ms: record.from_ms.max(0),
+            period_from_ms: record.period(now).from.as_ms().max(0),
             spent_microusd: usage.spent,
             held_microusd: usage.held,
         })
     }
+}
+
+/// What was posted to a key's share in the period of its budget, by the books.
+pub(super) fn shares_in_period(
+    cx: &Cx<'_>,
+    scope: &str,
+    record: &BudgetRecord,
+) -> Result<i64, StoreError> {
+    let Bounds { from, .. } = record.period(cx.now);
+    let since = (record.budget.period != Period::Total).then_some(from);
+    gained(cx.sql, &format!("share/{scope}"), since)
 }
 
 /// A budget in a few words: `$10.00 a month, told at 50 %, 80 %`.

@@ -88,7 +88,7 @@ impl Object for Ledger {
             audits: Vec::new(),
             next: None,
         };
-        ledger.roll(cx.now);
+        ledger.roll(cx)?;
         ledger.plan(cx.now);
         Ok(ledger)
     }
@@ -96,14 +96,14 @@ impl Object for Ledger {
     fn call(&mut self, cx: &mut Cx<'_>, message: &str) -> Result<Reply, TurnError> {
         let command =
             serde_json::from_str(message).map_err(|error| TurnError::message(cx.name, &error))?;
-        self.roll(cx.now);
+        self.roll(cx)?;
         let reply = self.answer(cx, command)?;
         self.settle(cx)?;
         Ok(Reply::Now(reply))
     }
 
     fn alarm(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
-        self.roll(cx.now);
+        self.roll(cx)?;
         self.look_round(cx)?;
         Ok(self.settle(cx)?)
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a pure function of records and time, so an eviction changes no sum.
 
-use tidegate_domain::money::{Bounds, Budget, Scope, Usage, Watch, price};
+use tidegate_domain::money::{Bounds, Budget, Scope, Usage, Watch, Window, price};
 use tidegate_domain::time::{Span, Timestamp};
 
 use super::Ledger;
@@ -31,8 +31,9 @@ impl WindowRecord {
 
     /// Spent of it in a period, in micro-dollars, by what is known now.
     pub(super) fn spent(&self, period: Bounds, now: Timestamp) -> u64 {
-        let known = self.window().as_of(now);
-        known.cost_between(period.from, period.to)
+        self.window().map_or(0, |window| {
+            window.as_of(now).cost_between(period.from, period.to)
+        })
     }
 
     /// Promised beyond that, in micro-dollars: what an open window would cost more if it ended with its
@@ -43,17 +44,17 @@ impl WindowRecord {
             return 0;
         };
         let until = Timestamp::from_ms(hold.until_ms);
-        let window = self.window();
-        if !window.is_open() {
+        let Some(window) = self.window().filter(Window::is_open) else {
             let since = Timestamp::from_ms(hold.since_ms);
             return price(hold.microusd_per_hour, until.since(since));
-        }
+        };
         let ahead = window.at_least(hold.microusd_per_hour, now);
         let spent = window.as_of(now).total();
         ahead.as_of(until).total().saturating_sub(spent)
     }
 
-    fn is_in(&self, scope: &Scope) -> bool {
+    /// Whether a budget of this scope counts it.
+    pub(super) fn is_in(&self, scope: &Scope) -> bool {
         match scope {
             Scope::Organisation => true,
             Scope::Project(name) => self.project() == Some(name.as_str()),
@@ -85,9 +86,9 @@ impl BudgetRecord {
         self.cap_told = watch.cap_told;
     }
 
-    /// The period that counts.
+    /// The period that counts: that of the clock, whatever was told.
     pub(super) fn period(&self, now: Timestamp) -> Bounds {
-        self.watch().bounds(&self.rules(), now)
+        self.rules().period.bounds(now)
     }
 }
 
@@ -127,8 +128,10 @@ impl Ledger {
 
     /// What goes on costing under a budget, in micro-dollars an hour.
     pub(super) fn rate(&self, scope: &Scope) -> u64 {
-        let inside = self.windows.values().filter(|window| window.is_in(scope));
-        inside.fold(0, |sum, window| sum.saturating_add(window.window().rate()))
+        let inside = self.windows.values().filter(|record| record.is_in(scope));
+        inside
+            .filter_map(WindowRecord::window)
+            .fold(0, |sum, window| sum.saturating_add(window.rate()))
     }
 
     /// The budgets that bind what a project rents, with what is gone of each.

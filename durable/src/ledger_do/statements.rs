@@ -51,7 +51,7 @@ impl Ledger {
         let written = self.post(cx, &name, why, &posted, &legs)?;
         record.posted = legs.into_iter().map(Leg::from_pair).collect();
         record.statement = Some(statement);
-        if !record.window().is_open() {
+        if !record.window().is_some_and(|window| window.is_open()) {
             record.hold = None;
         }
         record.put(cx.sql, &name)?;

@@ -9,6 +9,7 @@
 use tidegate_domain::money::{Crossing, Dollars, Scope};
 use tidegate_domain::time::{Span, Timestamp};
 
+use super::budgets::shares_in_period;
 use super::{LEDGER, Ledger};
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{FleetCommand, FleetMessage};
@@ -25,16 +26,27 @@ const FOREVER_MS: i64 = 253_402_300_799_999;
 impl Ledger {
     /// Goes on to the period of `now` in every budget. It needs no write: whoever loads the record goes on
     /// as well.
-    pub(super) fn roll(&mut self, now: Timestamp) {
-        for record in self.budgets.values_mut() {
+    pub(super) fn roll(&mut self, cx: &Cx<'_>) -> Result<(), StoreError> {
+        for (scope, record) in &mut self.budgets {
             let mut watch = record.watch();
-            if watch.roll(&record.rules(), now) {
-                record.set_watch(watch);
-                record.shares_microusd = 0;
-                // It ended with the period, which the fleet was told.
-                record.suspended_until_ms = None;
+            let was = watch.from;
+            if !watch.roll(&record.rules(), cx.now) {
+                continue;
             }
+            let is_back = watch.from < was;
+            record.set_watch(watch);
+            record.shares_microusd = if is_back {
+                shares_in_period(cx, scope, record)?
+            } else {
+                0
+            };
+            // One that ended with its period needs no word: the fleet was told when it would.
+            let is_over = |until_ms: &i64| *until_ms <= cx.now.as_ms();
+            record
+                .suspended_until_ms
+                .take_if(|until_ms| is_over(until_ms));
         }
+        Ok(())
     }
 
     /// Tells what there is to tell.
@@ -57,7 +69,7 @@ impl Ledger {
                 .as_ref()
                 .and_then(|_| suspended_until(record, spent, cx.now));
             let is_other = record.suspended_until_ms != until_ms;
-            let crossings = watch.notice(&rules, spent);
+            let crossings = watch.notice(&rules, spent, cx.now);
             if crossings.is_empty() && !is_other {
                 continue;
             }
@@ -127,7 +139,7 @@ impl Ledger {
                 .next_goal(&rules)
                 .and_then(|goal| usage.time_to(goal, rate))
                 .map(|span| now + span);
-            let to = watch.bounds(&rules, now).to;
+            let to = record.period(now).to;
             let ends = (to < Timestamp::from_ms(i64::MAX)).then_some(to);
             [reached, ends].into_iter().flatten().min()
         });

@@ -77,12 +77,9 @@ pub struct Leg {
 }
 
 impl WindowRecord {
-    /// What the statement says, in the words of the rules; without one, nothing.
-    pub fn window(&self) -> Window {
-        self.statement
-            .as_ref()
-            .map(Window::from)
-            .unwrap_or_default()
+    /// What the statement says, in the words of the rules.
+    pub fn window(&self) -> Option<Window> {
+        self.statement.as_ref().map(Window::from)
     }
 
     /// Who pays.
@@ -93,14 +90,16 @@ impl WindowRecord {
 
     /// From when on it counts in sums only; nothing while it is open.
     fn matters_until_ms(&self) -> Option<i64> {
-        let window = self.window();
+        let held = self.hold.map_or(0, |hold| hold.until_ms);
+        let Some(window) = self.window() else {
+            return Some(held);
+        };
         if window.is_open() {
             return None;
         }
         let opened = window.opened_at().unwrap_or_default();
-        let ended = window.until.unwrap_or_default().max(opened).as_ms();
-        let held = self.hold.map_or(0, |hold| hold.until_ms);
-        Some(ended.max(held))
+        let ended = window.until.unwrap_or_default().max(opened);
+        Some(held.max(ended.as_ms()))
     }
 
     /// Those that are open, or were later than a moment.
@@ -172,7 +171,7 @@ impl WindowRecord {
                 Value::from(window),
                 Value::from(self.project().unwrap_or_default()),
                 Value::from(self.matters_until_ms()),
-                from_counter(self.window().total()),
+                from_counter(self.window().map_or(0, |window| window.total())),
                 Value::from(encode(WINDOW, self)?),
             ],
         )?;

@@ -160,37 +160,52 @@ fn each_threshold_is_told_once_in_a_period() {
     let budget = budget(Period::Day, 1_000, &[50, 80, 100]);
     let mut now = day(2026, 11, 21);
     let mut watch = Watch::begin(&budget, now);
-    assert_eq!(watch.notice(&budget, 499), []);
+    assert_eq!(watch.notice(&budget, 499, now), []);
     assert_eq!(watch.next_goal(&budget), Some(500));
-    assert_eq!(watch.notice(&budget, 500), [Crossing::Threshold(50)]);
-    assert_eq!(watch.notice(&budget, 799), []);
+    assert_eq!(watch.notice(&budget, 500, now), [Crossing::Threshold(50)]);
+    assert_eq!(watch.notice(&budget, 799, now), []);
     assert_eq!(watch.next_goal(&budget), Some(800));
     let rest = [
         Crossing::Threshold(80),
         Crossing::Threshold(100),
         Crossing::Cap,
     ];
-    assert_eq!(watch.notice(&budget, 1_000), rest);
-    assert_eq!(watch.notice(&budget, 9_000), []);
+    assert_eq!(watch.notice(&budget, 1_000, now), rest);
+    assert_eq!(watch.notice(&budget, 9_000, now), []);
     assert_eq!(watch.next_goal(&budget), None);
     now = now + Span::from_ms(86_399_999);
     assert!(!watch.roll(&budget, now));
     now = now + Span::from_ms(1);
     assert!(watch.roll(&budget, now));
     assert_eq!(watch, Watch::begin(&budget, now));
-    assert_eq!(watch.notice(&budget, 500), [Crossing::Threshold(50)]);
-    // A clock that is set back finds no earlier period again.
+    assert_eq!(watch.notice(&budget, 500, now), [Crossing::Threshold(50)]);
+    // A clock that is set back a little tells nothing of the day that is over, and nothing again.
     let back = now - Span::from_secs(3_600);
     assert!(!watch.roll(&budget, back));
-    assert_eq!(watch.bounds(&budget, back), budget.period.bounds(now));
-    assert_eq!(watch.notice(&budget, 500), []);
+    assert_eq!(watch.notice(&budget, 1_000, back), []);
+    assert!(!watch.roll(&budget, now));
+    assert_eq!(watch.notice(&budget, 500, now), []);
+}
+
+#[test]
+fn a_clock_that_was_days_ahead_began_no_period() {
+    let budget = budget(Period::Day, 1_000, &[50]);
+    let today = day(2026, 11, 21);
+    let mut watch = Watch::begin(&budget, today);
+    assert_eq!(watch.notice(&budget, 600, today), [Crossing::Threshold(50)]);
+    assert!(watch.roll(&budget, day(2027, 1, 1)));
+    assert!(!watch.roll(&budget, day(2026, 12, 31)));
+    assert!(watch.roll(&budget, day(2026, 12, 31) - Span::from_ms(1)));
+    assert!(watch.roll(&budget, today));
+    assert_eq!(watch, Watch::begin(&budget, today));
 }
 
 #[test]
 fn a_budget_for_ever_never_begins_anew() {
     let budget = budget(Period::Total, 1_000, &[50]);
-    let mut watch = Watch::begin(&budget, day(2026, 1, 1));
-    assert_eq!(watch.notice(&budget, 600), [Crossing::Threshold(50)]);
+    let now = day(2026, 1, 1);
+    let mut watch = Watch::begin(&budget, now);
+    assert_eq!(watch.notice(&budget, 600, now), [Crossing::Threshold(50)]);
     assert!(!watch.roll(&budget, day(2036, 1, 1)));
     assert_eq!(watch.next_goal(&budget), Some(1_000));
 }

@@ -137,6 +137,36 @@ fn an_advance_whose_create_was_never_sent_ends_by_itself() {
 }
 
 #[test]
+fn the_next_attempt_of_an_instance_gets_what_the_one_before_was_promised_for_nothing() {
+    let mut rig = ledger();
+    set(&mut rig, "organisation", budget(Period::Day, 700_000));
+    granted(&mut rig, advance("a", 1));
+    let of = |window: &str, number| Advance {
+        window: window.to_owned(),
+        ..advance("a", number)
+    };
+    // Of another instance, whose name only begins alike.
+    let alike = Advance {
+        instance: "a/1".to_owned(),
+        ..of("a/1/1", 1)
+    };
+    denied(&mut rig, alike);
+    granted(&mut rig, of("a/2", 2));
+    assert_eq!(used(&mut rig), (0, 600_000));
+    rig.evict();
+    assert_eq!(used(&mut rig), (0, 600_000));
+    // Once it has been stated, what was sent may cost.
+    state(
+        &mut rig,
+        WindowStatement {
+            window: "a/2".to_owned(),
+            ..statement("a", 1, 0)
+        },
+    );
+    denied(&mut rig, of("a/3", 3));
+}
+
+#[test]
 fn before_the_first_statement_a_renewal_is_held_since_the_first_advance() {
     let mut rig = ledger();
     set(&mut rig, "organisation", budget(Period::Day, DOLLAR));

@@ -149,3 +149,21 @@ fn a_key_with_a_target_is_told_of_and_never_suspended() {
     assert_eq!(audited(&messages).len(), 1);
     assert_eq!(messages.len(), 1);
 }
+
+#[test]
+fn after_a_clock_that_was_days_ahead_no_key_is_suspended_beyond_its_period_and_no_share_forgotten()
+{
+    let mut rig = ledger();
+    set(&mut rig, "key/k1", budget(Period::Day, 500_000));
+    state(&mut rig, used_by_k1(1, 300_000));
+    rig.wait(minutes(300 * 24 * 60));
+    let messages = state(&mut rig, used_by_k1(2, 800_000));
+    assert_eq!(fleet(&messages).len(), 1);
+    rig.now = START;
+    let (Done {}, effects) = rig.call(&LedgerCommand::Tick);
+    rig.deliver(&effects);
+    let messages = sent(&effects);
+    // What was posted in that time counts too, since it is not over yet.
+    assert_eq!(used(&mut rig), (800_000, 0));
+    assert_eq!(fleet(&messages), [suspended(2, Some(MIDNIGHT))]);
+}
