@@ -17,8 +17,9 @@ import { cargoTool, nodeModules, rust, wranglerNode } from "./install.mjs";
 import { BINDGEN_OUT, MODULES, ROOT, WASM_TARGET, WORKER_OUT } from "./paths.mjs";
 import { Trouble, program, run, say } from "./processes.mjs";
 
-/** What the deployed Wasm may weigh, compressed. Far under the platform's limit: it bounds start-up time. */
-export const BUDGET_BYTES = 1024 * 1024;
+/** What the deployed Wasm may weigh, compressed. Far under the platform's limit: it bounds start-up time.
+ * Attached servers alone took 972 KiB; the rest is room for vendors, rented GPUs and their money. */
+export const BUDGET_BYTES = 2048 * 1024;
 
 /** The features that rustc's wasm target and wasm-bindgen's exception wrappers use, and no newer ones. */
 const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling"];

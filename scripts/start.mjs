@@ -44,7 +44,7 @@ async function startGateway(port, secrets) {
   const log = join(STATE, "wrangler.log");
   const envFile = join(STATE, "dev.env");
   // Here nobody overwrites the address header that wrangler.toml names, so it is not believed.
-  writeFileSync(envFile, `ADMIN_KEY=${secrets.admin_key}\nTIDEGATE_SECRET=${secrets.tidegate_secret}\nALLOW_LOOPBACK=1\nCLIENT_ADDRESS_HEADER=\n`, { mode: 0o600 });
+  writeFileSync(envFile, `ADMIN_KEY=${secrets.admin_key}\nTIDEGATE_SECRET=${secrets.tidegate_secret}\nALLOW_LOOPBACK=1\nCLIENT_ADDRESS_HEADER=\nVENDOR_ORIGINS=${process.env.VENDOR_ORIGINS ?? ""}\n`, { mode: 0o600 });
   say(`starting wrangler dev on port ${port} (its output: ${log})`);
   const gateway = start("wrangler dev", wranglerNode(), [
     join(MODULES, "wrangler", "bin", "wrangler.js"), "dev", "--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0",

@@ -16,7 +16,7 @@ import { MODULES, ROOT, WASM_TARGET } from "./paths.mjs";
 import { Trouble, program, run, runToEnd, say } from "./processes.mjs";
 
 /** Crates that must not notice which host they run under: they compile for Wasm without one. */
-const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-edge", "tidegate-egress", "tidegate-vault", "tidegate-wire-openai"];
+const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-edge", "tidegate-egress", "tidegate-provider-calls", "tidegate-vault", "tidegate-wire-openai", "tidegate-wire-webhooks"];
 const NATIVE = ["--workspace", "--exclude", "tidegate-workers"];
 const WORKERS = ["--package", "tidegate-workers", "--target", WASM_TARGET];
 

@@ -12,7 +12,7 @@ import { ASSETS_OUT, ROOT, STATE, WORKER_OUT } from "./paths.mjs";
 import { portFrom } from "./ports.mjs";
 import { Trouble } from "./processes.mjs";
 
-/** The six classes of object, each with its binding; wrangler.toml lists the same for Cloudflare. */
+/** The eight classes of object, each with its binding; wrangler.toml lists the same for Cloudflare. */
 export const OBJECTS = {
   DIRECTORY: "Directory",
   FLEET: "Fleet",
@@ -20,6 +20,8 @@ export const OBJECTS = {
   INSTANCE: "Instance",
   KEY: "Key",
   JOURNAL: "Journal",
+  ACCOUNT: "Account",
+  LEDGER: "Ledger",
 };
 
 /** Reads one setting of wrangler.toml, so that both hosts run with the same platform behaviour. */
@@ -73,6 +75,7 @@ export function settings(env = process.env) {
     allowHosts: env.ALLOW_HOSTS ?? "",
     corsOrigins: env.CORS_ORIGINS ?? "",
     clientAddressHeader: env.CLIENT_ADDRESS_HEADER ?? "",
+    vendorOrigins: env.VENDOR_ORIGINS ?? "",
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
     secrets: {
@@ -87,7 +90,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, clientAddressHeader, faults, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, clientAddressHeader, vendorOrigins, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -98,6 +101,7 @@ function configuration({ host, port, stateDir, networks, loopback, allowHosts, c
     `(name = "ALLOW_HOSTS", text = ${text(allowHosts)})`,
     `(name = "CORS_ORIGINS", text = ${text(corsOrigins)})`,
     `(name = "CLIENT_ADDRESS_HEADER", text = ${text(clientAddressHeader)})`,
+    `(name = "VENDOR_ORIGINS", text = ${text(vendorOrigins)})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "ASSETS", service = "assets")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,

@@ -1,4 +1,4 @@
-// Calls that end: to an object, or a GET to a server.
+// Calls that end: to an object, or a small one to a server.
 //
 // Invariant: there is no way to an object but the functions here, and each of them takes a deadline.
 import { readHead } from "./bodies";
@@ -86,6 +86,8 @@ function stub(env: Env, name: string) {
 
 function namespace(env: Env, kind: string): Env["DIRECTORY"] {
   switch (kind) {
+    case "account":
+      return env.ACCOUNT;
     case "directory":
       return env.DIRECTORY;
     case "fleet":
@@ -96,6 +98,8 @@ function namespace(env: Env, kind: string): Env["DIRECTORY"] {
       return env.JOURNAL;
     case "key":
       return env.KEY;
+    case "ledger":
+      return env.LEDGER;
     case "model":
       return env.MODEL;
     default:
@@ -107,6 +111,8 @@ export interface Probe {
   url: string;
   /** Not for logs. */
   bearer?: string | undefined;
+  /** JSON to post; a GET without. */
+  body?: string | undefined;
   timeout_ms: number;
 }
 
@@ -119,12 +125,14 @@ export interface Probed {
 /** As much of a health check's answer as anybody looks at. */
 const PROBE_HEAD_BYTES = 64 * 1024;
 
-/** A GET that follows no redirect: where one leads was not checked. */
-export async function probe({ url, bearer, timeout_ms }: Probe): Promise<Probed> {
+/** Follows no redirect: where one leads was not checked. */
+export async function probe({ url, bearer, body: posted, timeout_ms }: Probe): Promise<Probed> {
   const began = Date.now();
   const headers: Record<string, string> = bearer !== undefined ? { authorization: `Bearer ${bearer}` } : {};
+  if (posted !== undefined) headers["content-type"] = "application/json";
+  const sent = posted === undefined ? { headers } : { method: "POST", headers, body: posted };
   try {
-    const response = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(timeout_ms) });
+    const response = await fetch(url, { ...sent, redirect: "manual", signal: AbortSignal.timeout(timeout_ms) });
     const body = await readHead(response.body, PROBE_HEAD_BYTES);
     return { status: response.status, body: new TextDecoder().decode(body), latency_ms: Date.now() - began };
   } catch (error) {

@@ -40,6 +40,20 @@ export interface GetEffect {
   timeout_ms: number;
 }
 
+export interface PostEffect extends Omit<GetEffect, "effect"> {
+  effect: "post";
+  /** JSON. */
+  body: string;
+}
+
+/** A call to a vendor. What else is in it is for the Wasm side to read. */
+export interface VendorEffect {
+  effect: "vendor";
+  id: number;
+  vendor: string;
+  timeout_ms: number;
+}
+
 /** A text in the place of some bytes. */
 export interface Splice {
   start: number;
@@ -105,12 +119,15 @@ export type EdgeEffect =
 export type ObjectEffect =
   | (Addressed & { effect: "send"; id: number })
   | GetEffect
+  | PostEffect
+  | VendorEffect
   | { effect: "resolve"; ticket: number; reply: string }
   | { effect: "soon"; after_ms: number };
 
 export type Outcome =
   | { outcome: "delivered"; reply: string }
   | { outcome: "fetched"; status: number; body: string; latency_ms: number }
+  | { outcome: "vendor"; latency_ms: number }
   | { outcome: "refused"; reason: string }
   | { outcome: "failed"; reason: string };
 

@@ -10,6 +10,8 @@ export interface Env {
   INSTANCE: Namespace;
   KEY: Namespace;
   JOURNAL: Namespace;
+  ACCOUNT: Namespace;
+  LEDGER: Namespace;
   /** The files of `build/assets`: Cloudflare's own binding, or a disk service of workerd's. */
   ASSETS: Fetcher;
   /** The administrator's key; without one the admin routes refuse everybody. */
@@ -25,6 +27,9 @@ export interface Env {
   CORS_ORIGINS?: string;
   /** The header in which the platform or a proxy tells the caller's address, whatever the caller sent. */
   CLIENT_ADDRESS_HEADER?: string;
+  /** Where vendors are, if not where they are for everybody: `runpod=http://127.0.0.1:9201`, separated by
+   * commas. For stand-ins and proxies. */
+  VENDOR_ORIGINS?: string;
   /** "1" where the platform has no cron: the directory keeps the minute itself. */
   ALARM_CRON?: string;
   /** "1" opens `POST /debug/panic`, for tests. Never in production. */
@@ -41,5 +46,6 @@ export function bindings(env: Env): string {
     allow_hosts: env.ALLOW_HOSTS ?? "",
     cors_origins: env.CORS_ORIGINS ?? "",
     client_address_header: env.CLIENT_ADDRESS_HEADER ?? "",
+    vendor_origins: env.VENDOR_ORIGINS ?? "",
   });
 }

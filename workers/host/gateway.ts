@@ -1,6 +1,7 @@
-// What this isolate has one of: the gateway, the vault that opens what objects hold sealed, and the gate
-// that their calls pass. Made when first needed, made anew after a trap; what the gateway remembers (snapshots, key records) is only a cache.
-import { EdgeHandle, GateHandle, VaultHandle } from "tidegate-wasm";
+// What this isolate has one of: the gateway, the vault that opens what objects hold sealed, the gate that
+// their calls pass, and the vendors' codecs. Made when first needed, made anew after a trap; what the gateway
+// remembers (snapshots, key records) is only a cache.
+import { EdgeHandle, GateHandle, VaultHandle, VendorHandle } from "tidegate-wasm";
 import type { Bearer } from "./effects";
 import { currentGeneration, enter } from "./engine";
 import { type Env, bindings } from "./env";
@@ -23,6 +24,9 @@ export const gatewayOf = once((text) => new EdgeHandle(text));
 const vaultOf = once((text) => new VaultHandle(text));
 
 const gateOf = once((text) => new GateHandle(text));
+
+/** What it prepares and reads is not for logs. */
+export const vendorsOf = once((text) => new VendorHandle(text));
 
 /** Why this URL may not be called, if it may not. */
 export function refusal(env: Env, url: string): string | undefined {

@@ -54,3 +54,5 @@ export class Model extends ObjectHost {}
 export class Instance extends ObjectHost {}
 export class Key extends ObjectHost {}
 export class Journal extends ObjectHost {}
+export class Account extends ObjectHost {}
+export class Ledger extends ObjectHost {}

@@ -6,11 +6,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { ObjectHandle, type SqlPort } from "tidegate-wasm";
 import { ask, probe } from "./calls";
-import { type GetEffect, type ObjectEffect, type Outcome, type Turn, unknown } from "./effects";
+import { type GetEffect, type ObjectEffect, type Outcome, type PostEffect, type Turn, unknown } from "./effects";
 import { currentGeneration, describe, enter, logError } from "./engine";
 import type { Env } from "./env";
 import { openBearer, refusal } from "./gateway";
 import { Lanes } from "./lanes";
+import { callVendor } from "./vendor";
 
 interface Caller {
   resolve(reply: string): void;
@@ -149,7 +150,10 @@ export class ObjectHost extends DurableObject<Env> {
         return this.#report(life, id, send().then((reply) => ({ outcome: "delivered", reply })));
       }
       case "get":
-        return this.#report(life, effect.id, this.#get(effect));
+      case "post":
+        return this.#report(life, effect.id, this.#callServer(effect));
+      case "vendor":
+        return this.#report(life, effect.id, callVendor(this.env, effect));
       case "resolve":
         this.#waiting.get(effect.ticket)?.resolve(effect.reply);
         this.#waiting.delete(effect.ticket);
@@ -161,12 +165,14 @@ export class ObjectHost extends DurableObject<Env> {
     }
   }
 
-  async #get({ url, bearer, timeout_ms }: GetEffect): Promise<Outcome> {
+  async #callServer(effect: GetEffect | PostEffect): Promise<Outcome> {
+    const { url, bearer, timeout_ms } = effect;
     // The registry let this address in some time ago; what may be called is decided by today's switches.
     const reason = refusal(this.env, url);
     if (reason !== undefined) return { outcome: "refused", reason };
     const opened = bearer === undefined ? undefined : openBearer(this.env, bearer);
-    return { outcome: "fetched", ...(await probe({ url, bearer: opened, timeout_ms })) };
+    const body = effect.effect === "post" ? effect.body : undefined;
+    return { outcome: "fetched", ...(await probe({ url, bearer: opened, body, timeout_ms })) };
   }
 
   async #report(life: number, id: number, work: Promise<Outcome>): Promise<void> {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use tidegate_edge::gateway::{Config, Manners, Origins, OriginsRefused};
 use tidegate_egress::{Gate, HostRule, RuleRefused};
+use tidegate_providers::{VendorOrigins, VendorOriginsRefused};
 use tidegate_vault::{Installation, Keyring, Secret, WeakSecret};
 
 /// What the host read from its bindings.
@@ -21,6 +22,8 @@ pub struct Bindings {
     cors_origins: String,
     #[serde(default)]
     client_address_header: String,
+    #[serde(default)]
+    vendor_origins: String,
 }
 
 /// The environment is not one to run in. Never quotes a value.
@@ -47,6 +50,9 @@ pub enum Misconfigured {
          x-real-ip, or leave it out"
     )]
     ClientAddressHeader,
+    /// `VENDOR_ORIGINS`.
+    #[error("VENDOR_ORIGINS cannot be used: {0}")]
+    VendorOrigins(VendorOriginsRefused),
 }
 
 /// A header's name as requests have it, in lower case.
@@ -74,6 +80,8 @@ impl Bindings {
     /// With the binding's name and what to do about it.
     pub fn config(self) -> Result<Config, Misconfigured> {
         let gate = self.gate()?;
+        // Told now rather than at the first call to a vendor.
+        self.vendor_origins()?;
         let manners = Manners {
             origins: Origins::parse(&self.cors_origins).map_err(Misconfigured::CorsOrigins)?,
             client_address: header_name(&self.client_address_header)?,
@@ -100,6 +108,14 @@ impl Bindings {
             allow,
             ..Gate::default()
         })
+    }
+
+    /// Where vendors are, if not where they are for everybody.
+    ///
+    /// # Errors
+    /// [`Misconfigured::VendorOrigins`].
+    pub fn vendor_origins(&self) -> Result<VendorOrigins, Misconfigured> {
+        VendorOrigins::parse(&self.vendor_origins).map_err(Misconfigured::VendorOrigins)
     }
 
     /// What is derived from the secrets.

@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::config::Bindings;
 use crate::entropy::PlatformEntropy;
-use crate::moment;
+use crate::{header_lines, moment};
 
 /// The gateway. After a panic in the middle of a call the host abandons that exchange; what exchanges share
 /// is caches and counters, for which half an update is an old one.
@@ -326,13 +326,4 @@ fn call_outcome(ok: bool, said: String) -> CallOutcome {
     } else {
         CallOutcome::Failed(said)
     }
-}
-
-fn header_lines(flat: &str) -> Vec<(String, String)> {
-    let mut lines = flat.split('\n');
-    let mut headers = Vec::new();
-    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        headers.push((name.to_owned(), value.to_owned()));
-    }
-    headers
 }

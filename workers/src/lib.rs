@@ -12,6 +12,7 @@ mod edge;
 mod gate;
 mod object;
 mod vault;
+mod vendor;
 
 mod config;
 mod entropy;
@@ -25,4 +26,15 @@ use tidegate_domain::time::Timestamp;
 fn moment(now_ms: f64) -> Timestamp {
     // In range for 280,000 years; a NaN becomes the epoch.
     Timestamp::from_ms(now_ms as i64)
+}
+
+/// Header lines as the host hands them over: names and values in turn, each ended by a newline, which neither
+/// can hold.
+fn header_lines(flat: &str) -> Vec<(String, String)> {
+    let mut lines = flat.split('\n');
+    let mut headers = Vec::new();
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        headers.push((name.to_owned(), value.to_owned()));
+    }
+    headers
 }
