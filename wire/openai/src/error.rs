@@ -32,6 +32,8 @@ pub enum ErrorCode {
     ContextLengthExceeded,
     /// No key, or one that nobody issued.
     InvalidApiKey,
+    /// None of a webhook's signatures is ours.
+    InvalidSignature,
     /// The key is good and may not do this.
     InsufficientPermissions,
     /// No such model, or none that this key may see.
@@ -48,6 +50,8 @@ pub enum ErrorCode {
     EndpointNotSupported,
     /// The request contradicts what is stored.
     Conflict,
+    /// What was asked for was here, and nobody waits for it any more.
+    Gone,
     /// The body is over the limit.
     RequestTooLarge,
     /// An earlier request with this idempotency key still runs.
@@ -96,7 +100,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in documents and tests.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::InvalidJson,
         Self::JsonTooDeep,
         Self::InvalidMultipart,
@@ -107,6 +111,7 @@ impl ErrorCode {
         Self::ContextLengthExceeded,
         Self::PreviousResponseNotFound,
         Self::InvalidApiKey,
+        Self::InvalidSignature,
         Self::InsufficientPermissions,
         Self::ModelNotFound,
         Self::NotFound,
@@ -116,6 +121,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::IdempotencyInProgress,
         Self::IdempotencyReplyErased,
+        Self::Gone,
         Self::RequestTooLarge,
         Self::UriTooLong,
         Self::UnsupportedEncoding,
@@ -150,6 +156,7 @@ impl ErrorCode {
             Self::DuplicateParameter => "duplicate_parameter",
             Self::ContextLengthExceeded => "context_length_exceeded",
             Self::InvalidApiKey => "invalid_api_key",
+            Self::InvalidSignature => "invalid_signature",
             Self::InsufficientPermissions => "insufficient_permissions",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
@@ -160,6 +167,7 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::IdempotencyInProgress => "idempotency_in_progress",
             Self::IdempotencyReplyErased => "idempotency_reply_erased",
+            Self::Gone => "gone",
             Self::RequestTooLarge => "request_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::UnsupportedEncoding => "unsupported_encoding",
@@ -195,12 +203,13 @@ impl ErrorCode {
             | Self::DuplicateParameter
             | Self::ContextLengthExceeded
             | Self::PreviousResponseNotFound => 400,
-            Self::InvalidApiKey => 401,
+            Self::InvalidApiKey | Self::InvalidSignature => 401,
             Self::InsufficientPermissions => 403,
             Self::ModelNotFound | Self::NotFound | Self::EndpointNotSupported => 404,
             Self::MethodNotAllowed => 405,
             Self::UploadStalled => 408,
             Self::Conflict | Self::IdempotencyInProgress | Self::IdempotencyReplyErased => 409,
+            Self::Gone => 410,
             Self::RequestTooLarge => 413,
             Self::UriTooLong => 414,
             Self::UnsupportedEncoding => 415,
