@@ -271,7 +271,8 @@ fn shows_a_key(head: &Head) -> bool {
         .any(|name| head.header(name).is_some())
 }
 
-fn bearer(head: &Head) -> Option<&str> {
+/// The token of an `Authorization: Bearer`.
+pub fn bearer(head: &Head) -> Option<&str> {
     let value = head.header("authorization")?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -42,3 +42,4 @@ mod request_log;
 mod snapshot;
 mod trace;
 mod upload;
+mod webhooks;

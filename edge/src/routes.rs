@@ -5,7 +5,8 @@
 //! with slashes in them. None is ever empty, and handlers get them percent-decoded, in their order.
 //!
 //! Invariant: no path fits two templates, so the order of rows decides nothing but how soon one is found
-//! (what is asked most stands first). A `HEAD` is a `GET` whose body the host leaves out.
+//! (what is asked most stands first); but for a template that says what another leaves open, which stands
+//! before it and has its paths. A `HEAD` is a `GET` whose body the host leaves out.
 
 use tidegate_wire_openai::Endpoint;
 
@@ -21,7 +22,7 @@ use crate::idempotency;
 use crate::inference::Inference;
 use crate::inference::stored::{self, Errand};
 use crate::request::percent_decode;
-use crate::{health, metrics, models};
+use crate::{health, metrics, models, webhooks};
 
 /// One operation: a method on a path.
 pub struct Route {
@@ -43,6 +44,10 @@ pub enum Access {
     Client(&'static [Scope]),
     /// An administrator; for reading, a key of scope `read` as well.
     Admin,
+    /// A rented machine with its boot token.
+    Machine,
+    /// Whoever signs with an account's secret.
+    Signed,
 }
 
 /// What runs, and with it who may call.
@@ -54,9 +59,10 @@ enum Handler {
     Client(&'static [Scope], fn(&mut Cx<'_>, Caller, String) -> Step),
     /// Answers everybody.
     Public(fn(&mut Cx<'_>, String) -> Step),
-    /// The same on a path with two parameters.
-    #[allow(dead_code, reason = "no route of this kind yet")]
-    PublicOfTwo(fn(&mut Cx<'_>, String, String) -> Step),
+    /// Answers a rented machine, whose token it checks.
+    Machine(fn(&mut Cx<'_>, String) -> Step),
+    /// Answers a vendor, whose signature it checks; two parameters.
+    Signed(fn(&mut Cx<'_>, String, String) -> Step),
     /// Answers an administrator.
     Admin(fn(&mut Cx<'_>, Admin, String) -> Step),
     /// The same on a path with two parameters.
@@ -130,6 +136,9 @@ pub static ROUTES: &[Route] = &[
     get("/admin/audit", "listAudit", ByAdmin(|cx, admin, _| audit::page(cx, admin))),
     get("/admin/logs", "listLogs", ByAdmin(|cx, admin, _| logs::page(cx, admin))),
 
+    post("/webhooks/boot/{id}", "callHome", Handler::Machine(webhooks::boot)),
+    post("/webhooks/{vendor}/{account}", "takeWebhook", Handler::Signed(webhooks::vendor)),
+
     get("/metrics", "getMetrics", ByAdmin(|cx, admin, _| metrics::show(cx, admin))),
     get("/healthz", "getHealth", Public(|_, _| health::is_alive())),
     get("/readyz", "getReadiness", Public(|cx, _| health::is_ready(cx))),
@@ -172,7 +181,9 @@ impl Route {
             Handler::Inference(_) => Access::Client(&[Scope::Inference]),
             Handler::Client(scopes, _) => Access::Client(scopes),
             Handler::Admin(_) | Handler::AdminOfTwo(_) => Access::Admin,
-            Handler::Public(_) | Handler::PublicOfTwo(_) => Access::Public,
+            Handler::Public(_) => Access::Public,
+            Handler::Machine(_) => Access::Machine,
+            Handler::Signed(_) => Access::Signed,
         }
     }
 
@@ -182,8 +193,8 @@ impl Route {
         cx.notes.is_inference = matches!(self.handler, Handler::Inference(_));
         match self.handler {
             Handler::Inference(endpoint) => Inference::accept(cx, endpoint),
-            Handler::Public(handle) => handle(cx, first),
-            Handler::PublicOfTwo(handle) => handle(cx, first, second),
+            Handler::Public(handle) | Handler::Machine(handle) => handle(cx, first),
+            Handler::Signed(handle) => handle(cx, first, second),
             Handler::Client(scopes, handle) => {
                 auth::client(cx, scopes, move |cx, caller| handle(cx, caller, first))
             }
@@ -227,8 +238,8 @@ fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     for route in ROUTES {
         match parameters(route.path, path) {
             Some(found) if route.method == method => return Found::Route(route, found),
-            Some(_) => methods.push(route.method),
-            None => {}
+            Some(_) if !methods.contains(&route.method) => methods.push(route.method),
+            _ => {}
         }
     }
     if methods.is_empty() {
@@ -284,18 +295,29 @@ mod tests {
         }
     }
 
+    /// Whether the first says what the second leaves open, and leaves nothing open that the second says. The
+    /// OpenAPI Specification has such a one found first as well (3.1, "Path Templating Matching").
+    fn is_case_of(one: &str, other: &str) -> bool {
+        let segments = || one.split('/').zip(other.split('/'));
+        one.split('/').count() == other.split('/').count()
+            && segments().all(|(a, b)| a == b || b.starts_with('{'))
+            && !segments().any(|(a, b)| a.starts_with('{') && !b.starts_with('{'))
+    }
+
     #[test]
-    fn no_path_fits_two_templates() {
+    fn no_path_fits_two_templates_but_a_case_of_one_that_stands_before_it() {
         for (at, route) in ROUTES.iter().enumerate() {
             for other in ROUTES.iter().skip(at + 1) {
                 let (one, two) = (route.path, other.path);
                 if one == two {
                     assert_ne!(route.method, other.method, "{one} stands twice");
-                } else {
+                } else if !is_case_of(one, two) {
                     assert!(!overlap(one, two), "{one} and {two}");
                 }
             }
         }
+        assert!(is_case_of("/a/b/{x}", "/a/{y}/{z}") && !is_case_of("/a/{y}/{z}", "/a/b/{x}"));
+        assert!(!is_case_of("/a/{x}/c", "/a/b/{y}") && !is_case_of("/a/b", "/a/{x*}/c"));
         assert!(overlap("/a/{x}/c", "/a/b/{y}") && overlap("/a/{x*}", "/a/b/c"));
         assert!(!overlap("/a/{x}", "/a/b/c") && !overlap("/a", "/a/{x*}"));
     }
@@ -331,10 +353,7 @@ mod tests {
     #[test]
     fn a_handler_takes_as_many_parameters_as_its_template_has() {
         for route in ROUTES {
-            let of_two = matches!(
-                route.handler,
-                Handler::PublicOfTwo(_) | Handler::AdminOfTwo(_)
-            );
+            let of_two = matches!(route.handler, Handler::Signed(_) | Handler::AdminOfTwo(_));
             let is_two = route.path.matches('{').count() == 2;
             assert_eq!(of_two, is_two, "{}", route.path);
         }

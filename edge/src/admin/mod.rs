@@ -23,12 +23,14 @@ pub mod stats;
 
 mod ask;
 mod csv;
-mod fields;
 mod log_search;
 mod price;
 mod probe;
 pub(crate) mod rfc3339;
 mod server_view;
+
+/// The strict reading of a body, for other routes as well.
+pub mod fields;
 
 pub use server_view::{STATES, state_name};
 

@@ -67,6 +67,8 @@ fn the_document_says_who_may_call_as_the_table_does() {
             Access::Public => &[],
             Access::Client(_) => &["apiKey"],
             Access::Admin => &["adminKey", "adminBearer"],
+            Access::Machine => &["bootToken"],
+            Access::Signed => &["webhookSignature"],
         };
         assert_eq!(schemes, expected, "{}", route.operation);
     }
