@@ -12,7 +12,6 @@
 //! from its answer (the `Account` object), the sending (a host).
 
 mod opened;
-mod redact;
 
 use tidegate_durable::turn::VendorCall;
 use tidegate_egress::Pinned;
@@ -61,8 +60,7 @@ impl VendorCalls {
             secrets: &secrets,
         };
         let encoded = provider.encode(&cx, &call.request);
-        let clean = |error| redact::from(error, provider.form(), &credential, &secrets);
-        let http = encoded.map_err(clean)?;
+        let http = encoded.map_err(|error| without_secrets(&cx, error))?;
         check_address(provider, &origins, &http.url)
             .map_err(|words| refused(call, ErrorKind::Validation, &words))?;
         Ok(http)
@@ -87,7 +85,7 @@ impl VendorCalls {
         };
         provider
             .decode(&cx, &call.request, reply)
-            .map_err(|error| redact::from(error, provider.form(), &credential, &secrets))
+            .map_err(|error| without_secrets(&cx, error))
     }
 
     /// How a call ends that was sent and not answered, or not to its end. After a change nobody knows what was
@@ -124,6 +122,15 @@ impl VendorCalls {
             &call.request,
         )
         .map_err(|words| refused(call, ErrorKind::Validation, &words))
+    }
+}
+
+/// Codecs take secrets out of what they quote; a release of theirs that forgets to must not matter.
+fn without_secrets(cx: &EncodeCx<'_>, error: ProviderError) -> ProviderError {
+    ProviderError {
+        words: cx.without_secrets(&error.words),
+        code: error.code.map(|code| cx.without_secrets(&code)),
+        ..error
     }
 }
 
