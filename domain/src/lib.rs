@@ -1,9 +1,10 @@
 //! Pure decisions. Nothing here reads a clock, draws a random number, awaits or does I/O: the caller
 //! passes the time in, and gets back what to do.
 //!
-//! In scope: who may use a server now ([`instance`]), how a rented one lives and ends ([`lifecycle`]), when its
-//! vendor is called and what it has said ([`vendor`]) and what it costs ([`money`]), where a request goes ([`placement`]) and how it gets there through failures
-//! ([`dispatch`]). Out of scope: records, wire formats, hosts.
+//! In scope: who may use a server now ([`instance`]), what is rented ([`shop`]), how that lives and ends
+//! ([`lifecycle`]), when its vendor is called and what it has said ([`vendor`]), what it costs ([`money`]),
+//! where a request goes ([`placement`]) and how it gets there through failures ([`dispatch`]). Out of scope:
+//! records, wire formats, hosts.
 
 pub mod backoff;
 pub mod breaker;
@@ -21,6 +22,7 @@ pub mod money;
 pub mod outcome;
 pub mod placement;
 pub mod queue;
+pub mod shop;
 pub mod time;
 pub mod vendor;
 pub mod waiting;
