@@ -57,6 +57,9 @@ const fn advice(code: ErrorCode) -> (Option<Span>, Retry) {
         ErrorCode::ServersBusy => (Some(Span::from_secs(2)), Retry::Default),
         ErrorCode::IdempotencyInProgress => (Some(Span::from_secs(1)), Retry::Yes),
         ErrorCode::Conflict
+        | ErrorCode::NoOffer
+        | ErrorCode::BudgetExceeded
+        | ErrorCode::VendorError
         | ErrorCode::IdempotencyReplyErased
         | ErrorCode::NoHealthyServer
         | ErrorCode::InsufficientQuota

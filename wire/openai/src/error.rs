@@ -34,6 +34,8 @@ pub enum ErrorCode {
     InvalidApiKey,
     /// None of a webhook's signatures is ours.
     InvalidSignature,
+    /// What is asked for would cost more than a budget has left.
+    BudgetExceeded,
     /// The key is good and may not do this.
     InsufficientPermissions,
     /// No such model, or none that this key may see.
@@ -52,6 +54,8 @@ pub enum ErrorCode {
     Conflict,
     /// What was asked for was here, and nobody waits for it any more.
     Gone,
+    /// Nothing that fits can be rented now.
+    NoOffer,
     /// The body is over the limit.
     RequestTooLarge,
     /// An earlier request with this idempotency key still runs.
@@ -88,6 +92,8 @@ pub enum ErrorCode {
     UpstreamRefusedKey,
     /// The server pointed elsewhere; redirects are never followed.
     UpstreamRedirected,
+    /// A vendor of GPUs did not do what it was asked.
+    VendorError,
     /// The connection broke or was never made.
     UpstreamUnreachable,
     /// The stream ended before the answer did.
@@ -100,7 +106,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in documents and tests.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::InvalidJson,
         Self::JsonTooDeep,
         Self::InvalidMultipart,
@@ -112,6 +118,7 @@ impl ErrorCode {
         Self::PreviousResponseNotFound,
         Self::InvalidApiKey,
         Self::InvalidSignature,
+        Self::BudgetExceeded,
         Self::InsufficientPermissions,
         Self::ModelNotFound,
         Self::NotFound,
@@ -119,6 +126,7 @@ impl ErrorCode {
         Self::MethodNotAllowed,
         Self::UploadStalled,
         Self::Conflict,
+        Self::NoOffer,
         Self::IdempotencyInProgress,
         Self::IdempotencyReplyErased,
         Self::Gone,
@@ -138,6 +146,7 @@ impl ErrorCode {
         Self::UpstreamInvalidAnswer,
         Self::UpstreamRefusedKey,
         Self::UpstreamRedirected,
+        Self::VendorError,
         Self::UpstreamUnreachable,
         Self::UpstreamTruncated,
         Self::UpstreamStalled,
@@ -157,6 +166,7 @@ impl ErrorCode {
             Self::ContextLengthExceeded => "context_length_exceeded",
             Self::InvalidApiKey => "invalid_api_key",
             Self::InvalidSignature => "invalid_signature",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::InsufficientPermissions => "insufficient_permissions",
             Self::ModelNotFound => "model_not_found",
             Self::NotFound => "not_found",
@@ -168,6 +178,7 @@ impl ErrorCode {
             Self::IdempotencyInProgress => "idempotency_in_progress",
             Self::IdempotencyReplyErased => "idempotency_reply_erased",
             Self::Gone => "gone",
+            Self::NoOffer => "no_offer",
             Self::RequestTooLarge => "request_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::UnsupportedEncoding => "unsupported_encoding",
@@ -184,6 +195,7 @@ impl ErrorCode {
             Self::UpstreamInvalidAnswer => "upstream_invalid_answer",
             Self::UpstreamRefusedKey => "upstream_refused_key",
             Self::UpstreamRedirected => "upstream_redirected",
+            Self::VendorError => "vendor_error",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTruncated => "upstream_truncated",
             Self::UpstreamStalled => "upstream_stalled",
@@ -204,11 +216,15 @@ impl ErrorCode {
             | Self::ContextLengthExceeded
             | Self::PreviousResponseNotFound => 400,
             Self::InvalidApiKey | Self::InvalidSignature => 401,
+            Self::BudgetExceeded => 402,
             Self::InsufficientPermissions => 403,
             Self::ModelNotFound | Self::NotFound | Self::EndpointNotSupported => 404,
             Self::MethodNotAllowed => 405,
             Self::UploadStalled => 408,
-            Self::Conflict | Self::IdempotencyInProgress | Self::IdempotencyReplyErased => 409,
+            Self::Conflict
+            | Self::NoOffer
+            | Self::IdempotencyInProgress
+            | Self::IdempotencyReplyErased => 409,
             Self::Gone => 410,
             Self::RequestTooLarge => 413,
             Self::UriTooLong => 414,
@@ -221,6 +237,7 @@ impl ErrorCode {
             | Self::UpstreamInvalidAnswer
             | Self::UpstreamRefusedKey
             | Self::UpstreamRedirected
+            | Self::VendorError
             | Self::UpstreamUnreachable
             | Self::UpstreamTruncated => 502,
             Self::NoHealthyServer | Self::GatewayUnavailable => 503,
