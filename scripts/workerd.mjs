@@ -76,6 +76,7 @@ export function settings(env = process.env) {
     corsOrigins: env.CORS_ORIGINS ?? "",
     clientAddressHeader: env.CLIENT_ADDRESS_HEADER ?? "",
     vendorOrigins: env.VENDOR_ORIGINS ?? "",
+    publicUrl: env.PUBLIC_URL ?? "",
     // For tests: opens POST /debug/panic.
     faults: flag(env, "FAULTS"),
     secrets: {
@@ -90,7 +91,7 @@ export function settings(env = process.env) {
 // An object's file name is derived from this key: it must never change, or stored objects are lost.
 const uniqueKey = (className) => createHash("sha256").update(`tidegate/${className}`).digest("hex").slice(0, 32);
 
-function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, clientAddressHeader, vendorOrigins, faults, secrets }) {
+function configuration({ host, port, stateDir, networks, loopback, allowHosts, corsOrigins, clientAddressHeader, vendorOrigins, publicUrl, faults, secrets }) {
   const text = (value) => JSON.stringify(value);
   const file = (name) => `embed ${text(relative(stateDir, join(WORKER_OUT, name)))}`;
   const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join("")}  ]`;
@@ -102,6 +103,7 @@ function configuration({ host, port, stateDir, networks, loopback, allowHosts, c
     `(name = "CORS_ORIGINS", text = ${text(corsOrigins)})`,
     `(name = "CLIENT_ADDRESS_HEADER", text = ${text(clientAddressHeader)})`,
     `(name = "VENDOR_ORIGINS", text = ${text(vendorOrigins)})`,
+    `(name = "PUBLIC_URL", text = ${text(publicUrl)})`,
     `(name = "ALARM_CRON", text = "1")`,
     `(name = "ASSETS", service = "assets")`,
     `(name = "FAULTS", text = ${text(faults ? "1" : "0")})`,

@@ -30,6 +30,7 @@ use crate::key_cache::KeyCache;
 use crate::load_board::LoadBoard;
 use crate::manners;
 pub use crate::manners::Manners;
+pub use crate::public_url::{PublicUrlRefused, read as read_public_url};
 use crate::outbox::Outbox;
 use crate::request::{Head, Response};
 use crate::request_log::RequestLog;

@@ -38,6 +38,7 @@ mod manners;
 mod metrics;
 mod models;
 mod outbox;
+mod public_url;
 mod request_log;
 mod snapshot;
 mod trace;

@@ -30,6 +30,8 @@ export interface Env {
   /** Where vendors are, if not where they are for everybody: `runpod=http://127.0.0.1:9201`, separated by
    * commas. For stand-ins and proxies. */
   VENDOR_ORIGINS?: string;
+  /** Where rented machines and their vendors can call this gateway. */
+  PUBLIC_URL?: string;
   /** "1" where the platform has no cron: the directory keeps the minute itself. */
   ALARM_CRON?: string;
   /** "1" opens `POST /debug/panic`, for tests. Never in production. */
@@ -47,5 +49,6 @@ export function bindings(env: Env): string {
     cors_origins: env.CORS_ORIGINS ?? "",
     client_address_header: env.CLIENT_ADDRESS_HEADER ?? "",
     vendor_origins: env.VENDOR_ORIGINS ?? "",
+    public_url: env.PUBLIC_URL ?? "",
   });
 }

@@ -1,7 +1,9 @@
 //! The environment's bindings as a [`Config`].
 
 use serde::Deserialize;
-use tidegate_edge::gateway::{Config, Manners, Origins, OriginsRefused};
+use tidegate_edge::gateway::{
+    Config, Manners, Origins, OriginsRefused, PublicUrlRefused, read_public_url,
+};
 use tidegate_egress::{Gate, HostRule, RuleRefused};
 use tidegate_providers::{VendorOrigins, VendorOriginsRefused};
 use tidegate_vault::{Installation, Keyring, Secret, WeakSecret};
@@ -24,6 +26,8 @@ pub struct Bindings {
     client_address_header: String,
     #[serde(default)]
     vendor_origins: String,
+    #[serde(default)]
+    public_url: String,
 }
 
 /// The environment is not one to run in. Never quotes a value.
@@ -53,6 +57,9 @@ pub enum Misconfigured {
     /// `VENDOR_ORIGINS`.
     #[error("VENDOR_ORIGINS cannot be used: {0}")]
     VendorOrigins(VendorOriginsRefused),
+    /// `PUBLIC_URL`.
+    #[error("PUBLIC_URL cannot be used: {0}")]
+    PublicUrl(PublicUrlRefused),
 }
 
 /// A header's name as requests have it, in lower case.
@@ -86,6 +93,7 @@ impl Bindings {
             origins: Origins::parse(&self.cors_origins).map_err(Misconfigured::CorsOrigins)?,
             client_address: header_name(&self.client_address_header)?,
         };
+        let public_url = read_public_url(&self.public_url).map_err(Misconfigured::PublicUrl)?;
         let admin_key = self.admin_key.clone().filter(|key| !key.is_empty());
         let (installation, keyring) = self.keys()?;
         Ok(Config {
@@ -94,6 +102,7 @@ impl Bindings {
             admin_key: admin_key.map(Secret::from),
             gate,
             manners,
+            public_url,
         })
     }
 

@@ -37,6 +37,9 @@ pub struct Config {
     pub gate: Gate,
     /// What strangers may do.
     pub manners: Manners,
+    /// Where machines and vendors on the internet can call this gateway, without a slash at its end; without
+    /// it rented machines are not told to.
+    pub public_url: Option<String>,
 }
 
 /// What exchanges share.
@@ -267,6 +270,7 @@ mod tests {
                 admin_key: None,
                 gate: Gate::default(),
                 manners: Manners::default(),
+                public_url: None,
             },
             entropy: Box::new(Seeded::new(1)),
             snapshots: SnapshotCache::default(),

@@ -409,6 +409,7 @@ fn gateway(seed: u64) -> Gateway {
         admin_key: Some(Secret::from(ADMIN_KEY)),
         gate: Default::default(),
         manners: Default::default(),
+        public_url: None,
     };
     Gateway::new(config, Box::new(Seeded::new(seed)))
 }

@@ -152,6 +152,7 @@ impl Host {
             admin_key: None,
             gate: Default::default(),
             manners: Default::default(),
+            public_url: None,
         };
         let minted = crate::mint(&installation());
         let mut host = Self {

@@ -18,6 +18,7 @@ fn effects(method: &str, path: &str) -> Vec<Effect> {
         admin_key: None,
         gate: Default::default(),
         manners: Default::default(),
+        public_url: None,
     };
     let mut gateway = Gateway::new(config, Box::new(Seeded::new(3)));
     let head = Head {

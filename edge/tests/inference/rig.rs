@@ -73,6 +73,7 @@ impl Rig {
             admin_key: None,
             gate: Gate::default(),
             manners,
+            public_url: None,
         };
         Self {
             gateway: Gateway::new(config, Box::new(Seeded::new(3))),

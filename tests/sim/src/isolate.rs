@@ -86,6 +86,7 @@ fn gateway(rng: &mut Rng) -> Gateway {
         admin_key: None,
         gate: Gate::default(),
         manners: Default::default(),
+        public_url: None,
     };
     Gateway::new(config, rng.entropy())
 }
