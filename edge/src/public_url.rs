@@ -42,7 +42,10 @@ mod tests {
         for (text, url) in [
             ("https://gpu.example.com", "https://gpu.example.com"),
             (" https://gpu.example.com/ ", "https://gpu.example.com"),
-            ("https://example.com/tidegate/", "https://example.com/tidegate"),
+            (
+                "https://example.com/tidegate/",
+                "https://example.com/tidegate",
+            ),
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787"),
         ] {
             assert_eq!(read(text), Ok(Some(url.to_owned())), "{text}");

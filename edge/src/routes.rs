@@ -8,10 +8,13 @@
 //! (what is asked most stands first); but for a template that says what another leaves open, which stands
 //! before it and has its paths. A `HEAD` is a `GET` whose body the host leaves out.
 
+use tidegate_durable::bindings::rental::RentalVerb;
 use tidegate_wire_openai::Endpoint;
 
+use crate::admin::instances::launch;
 use crate::admin::{
-    anonymous, audit, keys, logs, policies, registration, routes as aliases, servers, stats,
+    accounts, anonymous, audit, budgets, instances, keys, ledger, logs, offers, policies, profiles,
+    providers, registration, routes as aliases, servers, stats,
 };
 use crate::api_error::ApiError;
 use crate::assets;
@@ -66,11 +69,10 @@ enum Handler {
     /// Answers an administrator.
     Admin(fn(&mut Cx<'_>, Admin, String) -> Step),
     /// The same on a path with two parameters.
-    #[allow(dead_code, reason = "no route of this kind yet")]
     AdminOfTwo(fn(&mut Cx<'_>, Admin, String, String) -> Step),
 }
 
-use Handler::{Admin as ByAdmin, Client as ByClient, Inference as Infer, Public};
+use Handler::{Admin as ByAdmin, AdminOfTwo, Client as ByClient, Inference as Infer, Public};
 
 const INFERENCE: &[Scope] = &[Scope::Inference];
 const MODELS: &[Scope] = &[Scope::Inference, Scope::Read];
@@ -131,6 +133,42 @@ pub static ROUTES: &[Route] = &[
     post("/admin/keys", "mintKey", ByAdmin(|_, admin, _| keys::mint(admin))),
     delete("/admin/keys/{id}", "revokeKey", ByAdmin(|_, admin, id| keys::revoke(admin, id))),
     post("/admin/keys/{id}/rotate", "rotateKey", ByAdmin(|_, admin, id| keys::rotate(admin, id))),
+
+    get("/admin/providers", "listProviders", ByAdmin(|_, admin, _| providers::list(admin))),
+    get("/admin/providers/{vendor}/accounts", "listAccounts", ByAdmin(|_, admin, vendor| accounts::list(admin, vendor))),
+    post("/admin/providers/{vendor}/accounts", "connectAccount", ByAdmin(|_, admin, vendor| accounts::connect(admin, vendor))),
+    get("/admin/providers/{vendor}/accounts/{id}", "getAccount", AdminOfTwo(accounts::show)),
+    put("/admin/providers/{vendor}/accounts/{id}", "updateAccount", AdminOfTwo(accounts::update)),
+    delete("/admin/providers/{vendor}/accounts/{id}", "removeAccount", AdminOfTwo(accounts::remove)),
+    post("/admin/providers/{vendor}/accounts/{id}/test", "testAccount", AdminOfTwo(accounts::calls::test)),
+    post("/admin/providers/{vendor}/accounts/{id}/rotate", "rotateCredential", AdminOfTwo(accounts::calls::rotate)),
+    get("/admin/providers/{vendor}/accounts/{id}/regions", "listRegions", AdminOfTwo(accounts::calls::regions)),
+    get("/admin/providers/{vendor}/accounts/{id}/gpu-types", "listGpuTypes", AdminOfTwo(accounts::calls::gpu_types)),
+
+    get("/admin/offers", "listOffers", ByAdmin(|cx, admin, _| offers::list(cx, admin))),
+
+    get("/admin/profiles", "listProfiles", ByAdmin(|_, admin, _| profiles::list(admin))),
+    get("/admin/profiles/{name}", "getProfile", ByAdmin(|_, admin, name| profiles::show(admin, name))),
+    put("/admin/profiles/{name}", "putProfile", ByAdmin(|_, admin, name| profiles::put(admin, name))),
+    delete("/admin/profiles/{name}", "deleteProfile", ByAdmin(|_, admin, name| profiles::delete(admin, name))),
+
+    post("/admin/instances:estimate", "estimateInstance", ByAdmin(|_, admin, _| launch::estimate(admin))),
+    get("/admin/instances", "listInstances", ByAdmin(|cx, admin, _| instances::list(cx, admin))),
+    post("/admin/instances", "launchInstance", ByAdmin(|_, admin, _| launch::launch(admin))),
+    get("/admin/instances/{id}", "getInstance", ByAdmin(instances::show)),
+    post("/admin/instances/{id}/start", "startInstance", ByAdmin(|cx, admin, id| instances::tell(cx, admin, id, RentalVerb::Start))),
+    post("/admin/instances/{id}/stop", "stopInstance", ByAdmin(|cx, admin, id| instances::tell(cx, admin, id, RentalVerb::Stop))),
+    post("/admin/instances/{id}/drain", "drainInstance", ByAdmin(|cx, admin, id| instances::tell(cx, admin, id, RentalVerb::Drain))),
+    post("/admin/instances/{id}/resume", "resumeInstance", ByAdmin(|cx, admin, id| instances::tell(cx, admin, id, RentalVerb::Resume))),
+    post("/admin/instances/{id}/terminate", "terminateInstance", ByAdmin(|cx, admin, id| instances::tell(cx, admin, id, RentalVerb::Terminate))),
+    get("/admin/instances/{id}/events", "listInstanceEvents", ByAdmin(instances::events)),
+    post("/admin/instances/{id}/ssh-key", "showSshKey", ByAdmin(instances::ssh_key)),
+
+    get("/admin/budgets", "listBudgets", ByAdmin(|_, admin, _| budgets::list(admin))),
+    put("/admin/budgets/{scope*}", "putBudget", ByAdmin(|_, admin, scope| budgets::put(admin, scope))),
+    delete("/admin/budgets/{scope*}", "deleteBudget", ByAdmin(|_, admin, scope| budgets::delete(admin, scope))),
+    get("/admin/ledger", "getLedger", ByAdmin(|_, admin, _| ledger::books(admin))),
+    get("/admin/ledger/entries", "listLedgerEntries", ByAdmin(|cx, admin, _| ledger::entries(cx, admin))),
 
     get("/admin/stats", "getStats", ByAdmin(|_, admin, _| stats::show(admin))),
     get("/admin/audit", "listAudit", ByAdmin(|cx, admin, _| audit::page(cx, admin))),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_durable::bindings::fleet::{AnonymousPolicy, FleetAnswer, FleetCommand};
 
 use super::ask::{self, Subject};
-use super::fields::{Fields, bad_type};
+use super::fields::Fields;
 use crate::api_error::ApiError;
 use crate::auth::Admin;
 use crate::flow::Step;
@@ -51,13 +51,8 @@ pub fn put(admin: Admin) -> Step {
 
 fn read(mut fields: Fields) -> Result<AnonymousPolicy, ApiError> {
     let default = AnonymousPolicy::default();
-    let enabled = match fields.raw("enabled") {
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|_| bad_type("enabled", "must be true or false"))?,
-        None => default.enabled,
-    };
     let policy = AnonymousPolicy {
-        enabled,
+        enabled: fields.switch("enabled")?.unwrap_or(default.enabled),
         models: fields.texts("models")?.unwrap_or_default(),
         requests_per_minute: fields
             .number("requests_per_minute", 1..=1_000_000)?

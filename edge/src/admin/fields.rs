@@ -4,6 +4,8 @@
 //! the field; no message repeats a value, which may be a secret. Values stay as they were spelled until a
 //! getter reads them, so that a price is exact to the last digit.
 //!
+//! Fields of an object in a field are read the same way and named with it: `scaling.on_idle`.
+//!
 //! Out of scope: bounds on values. The registry checks those, for every caller alike.
 
 use std::collections::BTreeMap;
@@ -16,12 +18,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tidegate_wire_openai::ErrorCode;
 
+use super::price;
 use crate::api_error::ApiError;
 
 /// Fields of one body that no getter has taken yet.
 #[derive(Debug)]
 pub struct Fields {
     members: BTreeMap<String, Box<RawValue>>,
+    /// What stands before their names: nothing, or the object that they are in, with a dot.
+    within: String,
 }
 
 impl Fields {
@@ -30,6 +35,7 @@ impl Fields {
         if body.is_empty() {
             return Ok(Self {
                 members: BTreeMap::new(),
+                within: String::new(),
             });
         }
         let mut reader = serde_json::Deserializer::from_slice(body);
@@ -37,16 +43,32 @@ impl Fields {
             .deserialize_map(Members)
             .and_then(|members| reader.end().map(|()| members))
             .map_err(|error| unreadable(&error))?;
-        match members.twice {
-            Some(name) => Err(ApiError::new(
-                ErrorCode::DuplicateParameter,
-                format!("`{name}` stands twice in the body, so it is not clear what is meant. Send it once."),
-            )
-            .param(name)),
-            None => Ok(Self {
-                members: members.once,
-            }),
+        Self::once(members, String::new())
+    }
+
+    fn nested(name: String, value: &RawValue) -> Result<Self, ApiError> {
+        let mut reader = serde_json::Deserializer::from_str(value.get());
+        match reader.deserialize_map(Members) {
+            Ok(members) => Self::once(members, format!("{name}.")),
+            Err(_) => Err(bad_type(name, "must be an object")),
         }
+    }
+
+    fn once(members: Read, within: String) -> Result<Self, ApiError> {
+        let Some(name) = members.twice else {
+            return Ok(Self {
+                members: members.once,
+                within,
+            });
+        };
+        let name = format!("{within}{name}");
+        Err(ApiError::new(
+            ErrorCode::DuplicateParameter,
+            format!(
+                "`{name}` stands twice in the body, so it is not clear what is meant. Send it once."
+            ),
+        )
+        .param(name))
     }
 
     /// The same without fields that are `null`, for bodies where that means "not given".
@@ -68,7 +90,8 @@ impl Fields {
 
     /// A text that must be there.
     pub fn required_text(&mut self, name: &'static str) -> Result<String, ApiError> {
-        self.text(name)?.ok_or_else(|| missing(name))
+        let text = self.text(name)?;
+        text.ok_or_else(|| missing(self.full(name)))
     }
 
     /// A text, or `null` in the place of one: `Some(None)`.
@@ -76,7 +99,61 @@ impl Fields {
         let Some(value) = self.members.remove(name) else {
             return Ok(None);
         };
-        parse(name, "a text or null", &value).map(Some)
+        parse(&self.full(name), "a text or null", &value).map(Some)
+    }
+
+    /// `true` or `false`.
+    pub fn switch(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        self.typed(name, "true or false")
+    }
+
+    /// Dollars, as micro-dollars.
+    pub fn dollars(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
+        let price = self.raw(name).map(|raw| price::microusd(&raw)).transpose();
+        price.map_err(|refused| bad_value(self.full(name), &refused.to_string()))
+    }
+
+    /// The fields of an object in a field.
+    pub fn inner(&mut self, name: &'static str) -> Result<Option<Self>, ApiError> {
+        let value = self.members.remove(name);
+        value
+            .map(|value| Self::nested(self.full(name), &value))
+            .transpose()
+    }
+
+    /// The fields of each object of a list in a field.
+    pub fn inner_list(&mut self, name: &'static str) -> Result<Option<Vec<Self>>, ApiError> {
+        let Some(values) = self.typed::<Vec<Box<RawValue>>>(name, "a list of objects")? else {
+            return Ok(None);
+        };
+        let name = self.full(name);
+        let one =
+            |(at, value): (usize, &Box<RawValue>)| Self::nested(format!("{name}[{at}]"), value);
+        values
+            .iter()
+            .enumerate()
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// All fields, each a text.
+    pub fn into_texts(self) -> Result<BTreeMap<String, String>, ApiError> {
+        self.into_all("a text")
+    }
+
+    /// All fields, each a text or `null`.
+    pub fn into_texts_or_nulls(self) -> Result<BTreeMap<String, Option<String>>, ApiError> {
+        self.into_all("a text or null")
+    }
+
+    fn into_all<T: DeserializeOwned>(self, what: &str) -> Result<BTreeMap<String, T>, ApiError> {
+        let within = self.within;
+        let one = |(name, value): (String, Box<RawValue>)| {
+            let value = parse(&format!("{within}{name}"), what, &value)?;
+            Ok((name, value))
+        };
+        self.members.into_iter().map(one).collect()
     }
 
     /// A list of texts.
@@ -118,6 +195,7 @@ impl Fields {
             range.start(),
             range.end()
         );
+        let name = self.full(name);
         match text.parse::<T>() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
             Ok(_) => Err(bad_value(name, &must)),
@@ -154,7 +232,7 @@ impl Fields {
     pub fn finish(self, known: &str) -> Result<(), ApiError> {
         match self.members.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(unknown(name, known)),
+            Some(name) => Err(unknown(format!("{}{name}", self.within), known)),
         }
     }
 
@@ -166,15 +244,15 @@ impl Fields {
         let Some(value) = self.members.remove(name) else {
             return Ok(None);
         };
-        parse(name, what, &value).map(Some)
+        parse(&self.full(name), what, &value).map(Some)
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.within)
     }
 }
 
-fn parse<T: DeserializeOwned>(
-    name: &'static str,
-    what: &str,
-    value: &RawValue,
-) -> Result<T, ApiError> {
+fn parse<T: DeserializeOwned>(name: &str, what: &str, value: &RawValue) -> Result<T, ApiError> {
     serde_json::from_str(value.get()).map_err(|_| bad_type(name, &format!("must be {what}")))
 }
 
@@ -199,7 +277,8 @@ pub fn bad_value(name: impl Into<String>, must: &str) -> ApiError {
 }
 
 /// A field that must be there.
-pub fn missing(name: &'static str) -> ApiError {
+pub fn missing(name: impl Into<String>) -> ApiError {
+    let name = name.into();
     ApiError::new(
         ErrorCode::MissingParameter,
         format!("`{name}` is missing. Nothing was changed; send it with the others."),
@@ -261,118 +340,5 @@ impl<'de> Visitor<'de> for Members {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(body: &str) -> Fields {
-        Fields::read(body.as_bytes()).unwrap()
-    }
-
-    fn code(error: ApiError) -> (Option<String>, Option<String>) {
-        let envelope = error.envelope();
-        let text =
-            |part: &Option<std::borrow::Cow<'static, str>>| part.as_deref().map(str::to_owned);
-        (text(&envelope.code), text(&envelope.param))
-    }
-
-    fn is(code: &str, param: Option<&str>) -> (Option<String>, Option<String>) {
-        (Some(code.to_owned()), param.map(str::to_owned))
-    }
-
-    #[test]
-    fn a_body_is_one_json_object_without_repeated_fields() {
-        for body in [
-            "{",
-            "[]",
-            "\"sk-secret\"",
-            "{} {}",
-            "nonsense",
-            "\u{feff}{}",
-        ] {
-            let refused = Fields::read(body.as_bytes()).unwrap_err();
-            assert!(!refused.envelope().message.contains("sk-secret"));
-            assert_eq!(code(refused), is("invalid_json", None), "{body}");
-        }
-        assert_eq!(
-            code(Fields::read(b"\xff").unwrap_err()),
-            is("invalid_json", None)
-        );
-        let twice = Fields::read(br#"{"a":1,"a":2}"#).unwrap_err();
-        assert_eq!(code(twice), is("duplicate_parameter", Some("a")));
-        assert!(fields("").finish("none").is_ok());
-    }
-
-    #[test]
-    fn a_body_that_nests_without_end_is_refused_and_not_followed() {
-        let deep = format!(r#"{{"metadata":{}"#, "[".repeat(500_000));
-        assert_eq!(
-            code(Fields::read(deep.as_bytes()).unwrap_err()),
-            is("invalid_json", None)
-        );
-        let deep = format!(
-            r#"{{"metadata":{{"a":{}{}}}}}"#,
-            "[".repeat(9_000),
-            "]".repeat(9_000)
-        );
-        let refused =
-            Fields::read(deep.as_bytes()).and_then(|mut fields| fields.object("metadata"));
-        assert!(refused.is_err());
-    }
-
-    #[test]
-    fn wrong_types_name_the_field_and_never_its_value() {
-        let mut body =
-            fields(r#"{"a":7,"b":"sk-secret","c":1.0,"d":300,"e":-1,"f":[1],"g":{"x":-1}}"#);
-        assert_eq!(
-            code(body.text("a").unwrap_err()),
-            is("invalid_type", Some("a"))
-        );
-        let refused = body.number::<u32>("b", 0..=9).unwrap_err();
-        assert!(!refused.envelope().message.contains("secret"));
-        assert_eq!(code(refused), is("invalid_type", Some("b")));
-        assert_eq!(
-            code(body.number::<u32>("c", 0..=9).unwrap_err()),
-            is("invalid_type", Some("c"))
-        );
-        assert_eq!(
-            code(body.number::<u8>("d", 0..=255).unwrap_err()),
-            is("invalid_value", Some("d"))
-        );
-        assert_eq!(
-            code(body.number::<u8>("e", 0..=255).unwrap_err()),
-            is("invalid_value", Some("e"))
-        );
-        assert_eq!(
-            code(body.texts("f").unwrap_err()),
-            is("invalid_type", Some("f"))
-        );
-        assert_eq!(
-            code(body.numbers("g").unwrap_err()),
-            is("invalid_type", Some("g"))
-        );
-    }
-
-    #[test]
-    fn null_is_absent_or_a_removal_as_the_route_says() {
-        let body = r#"{"owner":null}"#;
-        assert_eq!(fields(body).without_nulls().text("owner"), Ok(None));
-        assert_eq!(fields(body).text_or_null("owner"), Ok(Some(None)));
-        assert!(fields(body).text("owner").is_err());
-        assert_eq!(
-            fields(r#"{"owner":"a"}"#).text_or_null("owner"),
-            Ok(Some(Some("a".to_owned())))
-        );
-    }
-
-    #[test]
-    fn what_no_getter_takes_is_unknown() {
-        let mut body = fields(r#"{"name":"a","nmae":"b"}"#);
-        assert_eq!(body.required_text("name").as_deref(), Ok("a"));
-        assert_eq!(
-            code(body.finish("name").unwrap_err()),
-            is("invalid_value", Some("nmae"))
-        );
-        let absent = fields("{}").required_text("name").unwrap_err();
-        assert_eq!(code(absent), is("missing_required_parameter", Some("name")));
-    }
-}
+#[path = "fields/tests.rs"]
+mod tests;

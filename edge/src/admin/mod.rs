@@ -1,10 +1,12 @@
-//! `/admin`: servers, routes, keys, policies and what happened to them.
+//! `/admin`: servers, routes, keys, policies and what happened to them; vendors of GPUs, what is rented there and
+//! what it costs.
 //!
 //! Path and file follow each other: `/admin/routes/…` is `routes.rs`. Every route reads strictly, asks an
 //! object, renders; a refusal changes nothing and says what to do.
 //!
 //! Invariant: an id from a path addresses an object only after its MAC or its form has been checked; a
-//! secret leaves in one place only, the answer that shows a fresh key.
+//! secret leaves in two places only: the answer that shows a fresh key, and the one that shows the key pair of a
+//! rented GPU.
 //!
 //! Out of scope: who is an administrator (`auth`), what is allowed (the fleet).
 
@@ -17,6 +19,14 @@ pub mod keys;
 pub mod policies;
 pub mod routes;
 
+pub mod accounts;
+pub mod budgets;
+pub mod instances;
+pub mod ledger;
+pub mod offers;
+pub mod profiles;
+pub mod providers;
+
 pub mod audit;
 pub mod logs;
 pub mod stats;
@@ -27,7 +37,9 @@ mod log_search;
 mod price;
 mod probe;
 pub(crate) mod rfc3339;
+mod seals;
 mod server_view;
+mod vendor_error;
 
 /// The strict reading of a body, for other routes as well.
 pub mod fields;

@@ -45,7 +45,18 @@ pub fn dollars(microusd: u64) -> String {
     text.trim_end_matches('0').to_owned()
 }
 
-fn decimal(text: &str) -> Result<u64, PriceRefused> {
+/// Writes a balance, which may be negative.
+pub fn signed_dollars(microusd: i64) -> String {
+    let text = dollars(microusd.unsigned_abs());
+    if microusd < 0 {
+        format!("-{text}")
+    } else {
+        text
+    }
+}
+
+/// Reads a decimal text.
+pub fn decimal(text: &str) -> Result<u64, PriceRefused> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -113,6 +124,13 @@ mod tests {
         ] {
             assert_eq!(read(json), Ok(microusd), "{json}");
         }
+    }
+
+    #[test]
+    fn a_balance_may_be_negative() {
+        assert_eq!(signed_dollars(-1_250_000), "-1.25");
+        assert_eq!(signed_dollars(0), "0");
+        assert_eq!(signed_dollars(i64::MIN), "-9223372036854.775808");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use tidegate_durable::bindings::fleet::{ServerChange, ServerEntry};
 use tidegate_vault::Secret;
 
 use super::fields::{Fields, bad_value};
-use super::price;
 use crate::api_error::ApiError;
 
 const FIELDS: &str = "model_name, endpoint_url, api_key, owner, max_concurrency, queue_depth, weight, \
@@ -70,7 +69,7 @@ impl NewServer {
             queue_depth: whole(&mut fields, "queue_depth")?.unwrap_or(QUEUE_DEPTH),
             weight: whole(&mut fields, "weight")?.unwrap_or(1),
             priority: priority(&mut fields)?.unwrap_or_default(),
-            price_microusd_per_hour: price_per_hour(&mut fields)?.unwrap_or_default(),
+            price_microusd_per_hour: fields.dollars("price_per_hour")?.unwrap_or_default(),
             metadata: fields.object("metadata")?.unwrap_or_default(),
             upstream_model: fields.text("upstream_model")?,
             first_token_cap_ms,
@@ -97,7 +96,7 @@ impl ServerEdit {
             queue_depth: whole(&mut fields, "queue_depth")?,
             weight: whole(&mut fields, "weight")?,
             priority: priority(&mut fields)?,
-            price_microusd_per_hour: price_per_hour(&mut fields)?,
+            price_microusd_per_hour: fields.dollars("price_per_hour")?,
             metadata: fields.object("metadata")?,
             upstream_model: cleared(fields.text_or_null("upstream_model")?),
             first_token_cap_ms: if fields.take_null(FIRST_TOKEN) {
@@ -127,12 +126,6 @@ fn first_token_cap(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
 
 fn priority(fields: &mut Fields) -> Result<Option<i32>, ApiError> {
     fields.number("priority", i32::MIN..=i32::MAX)
-}
-
-fn price_per_hour(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
-    let raw = fields.raw("price_per_hour");
-    let price = raw.map(|raw| price::microusd(&raw)).transpose();
-    price.map_err(|refused| bad_value("price_per_hour", &refused.to_string()))
 }
 
 /// The fleet takes an empty text for a removal.

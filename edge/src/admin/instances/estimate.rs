@@ -1,0 +1,157 @@
+//! What a launch would cost, before anything is rented.
+//!
+//! Invariant: sums are exact to the micro-dollar, rounded half up as the ledger rounds. They are those of the first
+//! candidate; what the dearest costs an hour stands beside them. Only the ledger says whether it may be spent.
+
+use serde_json::{Value, json};
+use tidegate_durable::bindings::fleet::Profile;
+use tidegate_durable::bindings::ledger::EstimateAnswer;
+use tidegate_durable::bindings::rental::Ends;
+
+use crate::admin::budgets;
+use crate::admin::offers::{Failure, Listed, failure, offer};
+use crate::admin::price::dollars;
+use crate::gateway::Cx;
+
+const HOUR_MS: i64 = 3_600_000;
+/// A GPU that runs is paid five minutes ahead, and for as long as it takes to end it.
+const RENEWAL_MS: i64 = 300_000;
+
+/// What it would cost, in micro-dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// An hour.
+    pub per_hour: u64,
+    /// An hour, of the dearest candidate.
+    pub dearest_per_hour: u64,
+    /// From the first minute up to an hour.
+    pub first_hour: u64,
+    /// Until it ends by itself at the latest.
+    pub whole_life: u64,
+    /// The shortest time that is billed.
+    pub minimum: u64,
+    /// For how long it must be paid ahead to begin, in milliseconds.
+    pub hold_ms: i64,
+    /// How long it may live at most, in milliseconds.
+    pub life_ms: i64,
+}
+
+impl Sums {
+    /// Reckons up what these candidates would cost, of which the first is the cheapest.
+    pub fn of(chosen: &[Listed], ends: &Ends, now_ms: i64) -> Self {
+        let rates = chosen.iter().filter_map(|it| it.offer.microusd_per_hour);
+        let per_hour = rates.clone().next().unwrap_or_default();
+        let vendor = chosen.first().map(|it| it.account.entry.vendor.as_str());
+        let can = vendor
+            .and_then(tidegate_providers::by_name)
+            .map(|it| it.capability());
+        let minimum_ms = can.map_or(0, |can| can.billing_minimum_ms);
+        let lead_ms = can.map_or(0, |can| can.stop_lead_ms);
+        let left = ends.until_ms.map(|until| until.saturating_sub(now_ms));
+        let life_ms = ends.max_lifetime_ms.min(left.unwrap_or(i64::MAX)).max(0);
+        Self {
+            per_hour,
+            dearest_per_hour: rates.max().unwrap_or_default(),
+            first_hour: price(per_hour, life_ms.min(HOUR_MS).max(minimum_ms)),
+            whole_life: price(per_hour, life_ms.max(minimum_ms)),
+            minimum: price(per_hour, minimum_ms),
+            hold_ms: RENEWAL_MS + lead_ms + minimum_ms,
+            life_ms,
+        }
+    }
+}
+
+/// What a rate comes to in a stretch of time.
+fn price(microusd_per_hour: u64, lasts_ms: i64) -> u64 {
+    let hour = u128::from(HOUR_MS.unsigned_abs());
+    let product = u128::from(microusd_per_hour) * u128::from(lasts_ms.max(0).unsigned_abs());
+    u64::try_from((product + hour / 2) / hour).unwrap_or(u64::MAX)
+}
+
+/// All that is said before a launch.
+pub fn view(
+    cx: &Cx<'_>,
+    profile: (&str, &Profile),
+    chosen: &[Listed],
+    sums: &Sums,
+    ledger: &EstimateAnswer,
+    failures: &[Failure],
+) -> Value {
+    let (name, profile) = profile;
+    let candidates: Vec<Value> = chosen.iter().map(|it| offer(it, cx.now)).collect();
+    json!({
+        "profile": name,
+        "model_name": profile.model_name,
+        "candidates": candidates,
+        "price_per_hour": dollars(sums.per_hour),
+        "dearest_price_per_hour": dollars(sums.dearest_per_hour),
+        "first_hour": dollars(sums.first_hour),
+        "whole_life": dollars(sums.whole_life),
+        "whole_life_seconds": sums.life_ms / 1000,
+        "billing_minimum": dollars(sums.minimum),
+        "needed_now": dollars(ledger.needed_microusd),
+        "budgets": ledger.budgets.iter().map(budgets::view).collect::<Vec<_>>(),
+        "allowed": ledger.denied.is_none(),
+        "denied": ledger.denied,
+        "warnings": warnings(cx, profile, chosen),
+        "failures": failures.iter().map(failure).collect::<Vec<_>>(),
+    })
+}
+
+fn warnings(cx: &Cx<'_>, profile: &Profile, chosen: &[Listed]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if profile.api_key_env.is_none() {
+        warnings.push(
+            "The profile names no variable for a key (`api_key_env`), so its server asks for none: whoever finds \
+             its address may use it."
+                .to_owned(),
+        );
+    }
+    let mut hidden: Vec<&str> = Vec::new();
+    for listed in chosen {
+        let vendor = tidegate_providers::by_name(&listed.account.entry.vendor);
+        if let Some(vendor) = vendor.filter(|it| !it.capability().public_tls)
+            && !hidden.contains(&vendor.title())
+        {
+            hidden.push(vendor.title());
+        }
+    }
+    if !hidden.is_empty() {
+        warnings.push(format!(
+            "What runs at {} is not reachable over public TLS: it stays `ready_unreachable`, and bills, until the \
+             node agent carries its requests.",
+            hidden.join(" and ")
+        ));
+    }
+    if chosen.iter().any(|it| it.offer.spot) {
+        warnings.push("A spot machine may be taken away at any moment.".to_owned());
+    }
+    if cx.shared.config.public_url.is_none() {
+        warnings.push(
+            "PUBLIC_URL is not set, so the machine is not told to call home: it is watched from here alone."
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_exact_and_rounded_half_up() {
+        for (rate, lasts_ms, sum) in [
+            (690_000, HOUR_MS, 690_000),
+            (690_000, 43_200_000, 8_280_000),
+            (1, HOUR_MS / 2, 1),
+            (1, HOUR_MS / 2 - 1, 0),
+            (98_320_000, 60_000, 1_638_667),
+            (0, HOUR_MS, 0),
+            (690_000, -1, 0),
+            (u64::MAX, i64::MAX, u64::MAX),
+        ] {
+            assert_eq!(price(rate, lasts_ms), sum, "{rate} for {lasts_ms} ms");
+        }
+    }
+}
