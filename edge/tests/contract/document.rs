@@ -179,7 +179,7 @@ fn is_at(template: &str, path: &str) -> bool {
     loop {
         match (templates.next(), segments.next()) {
             (None, None) => return true,
-            (Some("{name}" | "{model}"), Some(first)) => {
+            (Some("{name}" | "{model}" | "{scope}"), Some(first)) => {
                 let rest = [first].into_iter().chain(segments).collect::<String>();
                 return !rest.is_empty() && templates.next().is_none();
             }
