@@ -43,7 +43,7 @@ function complaint(schema, value) {
 
 /** A parameter of these names takes what is left, slashes and all. */
 function fits(template, path) {
-  const pattern = template.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, (_, name) => (["name", "model"].includes(name) ? ".+" : "[^/]+"));
+  const pattern = template.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{(\w+)\}/g, (_, name) => (["name", "model", "scope"].includes(name) ? ".+" : "[^/]+"));
   return new RegExp(`^${pattern}$`).test(path);
 }
 
