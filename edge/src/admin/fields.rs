@@ -127,14 +127,9 @@ impl Fields {
             return Ok(None);
         };
         let name = self.full(name);
-        let one =
-            |(at, value): (usize, &Box<RawValue>)| Self::nested(format!("{name}[{at}]"), value);
-        values
-            .iter()
-            .enumerate()
-            .map(one)
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let values = values.iter().enumerate();
+        let read = values.map(|(at, value)| Self::nested(format!("{name}[{at}]"), value));
+        read.collect::<Result<_, _>>().map(Some)
     }
 
     /// All fields, each a text.

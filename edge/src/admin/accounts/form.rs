@@ -17,8 +17,8 @@ pub fn credential(provider: &dyn Provider, fields: Option<Fields>) -> Result<Cre
     let given = given.transpose()?.unwrap_or_default();
     let form = provider.form();
     let is_absent = |field: &&Field| given.get(field.name).is_none_or(String::is_empty);
-    let required = form.credential.iter().filter(|field| field.required);
-    if let Some(field) = required.filter(is_absent).next() {
+    let mut required = form.credential.iter().filter(|field| field.required);
+    if let Some(field) = required.find(is_absent) {
         return Err(missing(format!("credential.{}", field.name)));
     }
     Credential::read(form, given)
@@ -69,3 +69,7 @@ fn check(field: &Field, text: &str) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "form/tests.rs"]
+mod tests;
