@@ -23,6 +23,7 @@ mod rig;
 mod access;
 mod accounts;
 mod again;
+mod doc;
 mod instances;
 mod launches;
 mod money;
