@@ -142,6 +142,7 @@ pub static ROUTES: &[Route] = &[
     delete("/admin/providers/{vendor}/accounts/{id}", "removeAccount", AdminOfTwo(accounts::remove)),
     post("/admin/providers/{vendor}/accounts/{id}/test", "testAccount", AdminOfTwo(accounts::calls::test)),
     post("/admin/providers/{vendor}/accounts/{id}/rotate", "rotateCredential", AdminOfTwo(accounts::calls::rotate)),
+    post("/admin/providers/{vendor}/accounts/{id}/webhook-secret", "showWebhookSecret", AdminOfTwo(accounts::webhook::secret)),
     get("/admin/providers/{vendor}/accounts/{id}/regions", "listRegions", AdminOfTwo(accounts::calls::regions)),
     get("/admin/providers/{vendor}/accounts/{id}/gpu-types", "listGpuTypes", AdminOfTwo(accounts::calls::gpu_types)),
 

@@ -5,12 +5,14 @@
 //! registry's outbox repeats it. Forgetting goes the other way round: the account's own object alone knows whether
 //! something of it may be alive and billed.
 //!
-//! Invariant: a credential is sealed before anything is asked, and never shown; an id from a path addresses an
+//! Invariant: a credential is sealed before anything is asked, and never shown; the secret that signs an account's
+//! webhooks is shown in one answer, after the audit has it; an id from a path addresses an
 //! object only if this installation made it for this organisation and the registry has it at this vendor.
 
 pub mod calls;
 mod form;
 mod view;
+pub mod webhook;
 
 use serde_json::{Value, json};
 use tidegate_durable::bindings::ObjectName;
@@ -70,9 +72,10 @@ pub fn connect(admin: Admin, vendor: String) -> Step {
     ask::fields(move |cx, fields| {
         let mut fields = fields.without_nulls();
         let label = fields.required_text("label")?;
-        let credential = form::credential(provider, fields.inner("credential")?)?;
-        let settings = form::settings(provider, fields.inner("settings")?)?;
+        let (credential, settings) = (fields.inner("credential")?, fields.inner("settings")?);
         fields.finish(FIELDS)?;
+        let credential = form::credential(provider, credential)?;
+        let settings = form::settings(provider, settings)?;
         let installation = &cx.shared.config.installation;
         let random = admin.random(cx, "account");
         let id = mint_account_id(installation, &admin.org, random);
@@ -121,11 +124,12 @@ pub fn update(cx: &mut Cx<'_>, admin: Admin, vendor: String, id: String) -> Step
             let mut fields = fields.without_nulls();
             let provider = providers::named(&account.entry.vendor)?;
             let label = fields.text("label")?;
-            let settings = match fields.inner("settings")? {
+            let settings = fields.inner("settings")?;
+            fields.finish(CHANGES)?;
+            let settings = match settings {
                 Some(settings) => Some(form::settings(provider, Some(settings))?),
                 None => None,
             };
-            fields.finish(CHANGES)?;
             let subject = subject(&account.id);
             let command = FleetCommand::UpdateAccount {
                 id: account.id,

@@ -5,8 +5,8 @@
 //! object, renders; a refusal changes nothing and says what to do.
 //!
 //! Invariant: an id from a path addresses an object only after its MAC or its form has been checked; a
-//! secret leaves in two places only: the answer that shows a fresh key, and the one that shows the key pair of a
-//! rented GPU.
+//! secret leaves in three places only, answers that are not to be stored: a fresh key, the private key of a rented
+//! GPU, and the secret that signs an account's webhooks.
 //!
 //! Out of scope: who is an administrator (`auth`), what is allowed (the fleet).
 

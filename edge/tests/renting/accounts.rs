@@ -1,7 +1,9 @@
 use serde_json::{Value, json};
+use tidegate_vault::Organisation;
 
 use crate::rig::{
-    CREDENTIAL, Rig, account, credential, foreign, offer, settings, vacant, vendor_error,
+    CREDENTIAL, PUBLIC_URL, Rig, account, credential, foreign, installation, offer, settings,
+    vacant, vendor_error,
 };
 
 const ACCOUNTS: &str = "/admin/providers/runpod/accounts";
@@ -191,6 +193,11 @@ fn another_credential_takes_over_or_is_refused_in_words() {
         (answer.status, &answer.body["rotated"]),
         (200, &json!(true))
     );
+    assert_eq!(
+        rig.asked(),
+        ["fleet account", "account rotate", "fleet note_account"]
+    );
+    assert_eq!(rig.told("note_account")["actor"], "admin");
     let record = format!("account/{id}");
     let opened = rig.opened(&record, "credential", &rig.told("rotate")["sealed"]);
     let opened: Value = serde_json::from_str(&opened).unwrap();
@@ -208,6 +215,30 @@ fn another_credential_takes_over_or_is_refused_in_words() {
     );
     rig.is_silent("account/rotate");
     assert!(rig.post(&at, body).message().contains("may or may not"));
+}
+
+#[test]
+fn what_signs_a_vendors_reports_is_shown_after_the_audit_has_it() {
+    let mut rig = Rig::new();
+    let id = rig.connect("runpod", "main");
+    let at = format!("{}/webhook-secret", path(&id));
+    let shown = rig.post(&at, Value::Null);
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    let where_to = format!("/webhooks/runpod/default~{id}");
+    assert_eq!(shown.text("path"), where_to);
+    assert_eq!(shown.text("url"), format!("{PUBLIC_URL}{where_to}"));
+    let own = Organisation::parse("default").unwrap();
+    let secret = installation().webhook_secret(&own, &id);
+    assert_eq!(Some(shown.text("secret")), secret.expose_str());
+    assert_eq!(shown.header("cache-control"), Some("no-store"));
+    assert_eq!(rig.asked(), ["fleet account", "fleet note_account"]);
+    let audit = rig.get("/admin/audit").body;
+    assert_eq!(audit["data"][0]["action"], "account.webhook_secret_shown");
+    rig.is_silent("fleet/note_account");
+    assert_eq!(
+        rig.post(&at, Value::Null).error(),
+        (503, "gateway_unavailable", None)
+    );
 }
 
 #[test]
@@ -282,6 +313,7 @@ fn an_id_of_somebody_else_or_of_another_vendor_is_not_found() {
         ("DELETE", "", Value::Null),
         ("POST", "/test", Value::Null),
         ("POST", "/rotate", json!({})),
+        ("POST", "/webhook-secret", Value::Null),
         ("GET", "/regions", Value::Null),
         ("GET", "/gpu-types", Value::Null),
     ];

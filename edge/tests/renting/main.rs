@@ -24,6 +24,7 @@ mod access;
 mod accounts;
 mod again;
 mod doc;
+mod fields;
 mod instances;
 mod launches;
 mod money;

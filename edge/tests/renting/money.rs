@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::rig::Rig;
 use crate::world::START;
 
-fn budget(scope: &str) -> Value {
+pub fn budget(scope: &str) -> Value {
     json!({
         "scope": scope,
         "budget": { "period": "month", "cap_microusd": 200_000_000, "target_microusd": null, "thresholds": [50, 80] },

@@ -10,6 +10,9 @@ use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::account::{
     AccountCommand, OffersAnswer, RegionsAnswer, RotateAnswer, TestReport,
 };
+use tidegate_durable::bindings::fleet::{
+    AccountEntryView, FleetAnswer, FleetCommand, FleetMessage,
+};
 use tidegate_provider_api::{Offer, ProviderError};
 use tidegate_wire_openai::ErrorCode;
 
@@ -49,19 +52,16 @@ pub fn rotate(cx: &mut Cx<'_>, admin: Admin, vendor: String, id: String) -> Step
     with(cx, admin, vendor, id, |_, admin, account| {
         ask::fields(move |cx, mut fields| {
             let provider = providers::named(&account.entry.vendor)?;
-            let credential = form::credential(provider, fields.inner(CREDENTIAL)?)?;
+            let credential = fields.inner(CREDENTIAL)?;
             fields.finish(CREDENTIAL)?;
+            let credential = form::credential(provider, credential)?;
             let plaintext = credential.to_plaintext();
             let sealed = sealed(cx, &admin, &record(&account.id), CREDENTIAL, &plaintext)
                 .map_err(|refused| bad_value(CREDENTIAL, &format!("was not stored: {refused}")))?;
             let to = ObjectName::account(admin.org.as_str(), &account.id);
             let then = move |_: &mut Cx<'_>, answer: Result<RotateAnswer, Unanswered>| match answer
             {
-                Ok(RotateAnswer::Rotated) => {
-                    let mut body = registered(&account);
-                    body.insert("rotated".to_owned(), json!(true));
-                    Step::Respond(Response::json(200, &Value::Object(body)))
-                }
+                Ok(RotateAnswer::Rotated) => noted(&admin, &account),
                 Ok(RotateAnswer::Refused { reason, missing }) => refused(&reason, &missing).into(),
                 Err(_) => in_doubt("The account").into(),
             };
@@ -69,6 +69,29 @@ pub fn rotate(cx: &mut Cx<'_>, admin: Admin, vendor: String, id: String) -> Step
             Ok(Step::ask_within(CALLS_TIMEOUT_MS, to, &command, then))
         })
     })
+}
+
+/// The new credential is in use, whether or not the audit hears of it now.
+fn noted(admin: &Admin, account: &AccountEntryView) -> Step {
+    let mut body = registered(account);
+    body.insert("rotated".to_owned(), json!(true));
+    let message = FleetMessage {
+        actor: Some(admin.actor.clone()),
+        once: None,
+        command: FleetCommand::NoteAccount {
+            id: account.id.clone(),
+            action: "account.rotated".to_owned(),
+            reason: "another credential is in use".to_owned(),
+        },
+    };
+    let to = ObjectName::fleet(admin.org.as_str());
+    Step::ask(
+        to,
+        &message,
+        move |_, _: Result<FleetAnswer, Unanswered>| {
+            Step::Respond(Response::json(200, &Value::Object(body)))
+        },
+    )
 }
 
 fn refused(reason: &str, missing: &[String]) -> ApiError {
