@@ -57,6 +57,11 @@ pub enum LedgerCommand {
         #[serde(default)]
         instance: Option<String>,
     },
+    /// What all cost windows of an instance come to now. Answer: [`CostAnswer`].
+    Cost {
+        /// The instance.
+        instance: String,
+    },
     /// Looks at thresholds and periods, re-arms what got lost. Answer: `Done`.
     Tick,
 }
@@ -294,4 +299,11 @@ pub struct EntriesAnswer {
     /// Pass as `before` for the next page.
     #[serde(default)]
     pub next_before: Option<i64>,
+}
+
+/// The answer to [`LedgerCommand::Cost`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostAnswer {
+    /// Micro-dollars, open windows up to now.
+    pub microusd: u64,
 }

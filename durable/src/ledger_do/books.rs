@@ -6,10 +6,11 @@
 use tidegate_domain::money::Window;
 
 use super::Ledger;
-use crate::bindings::ledger::{BooksAnswer, EntriesAnswer, OpenWindow};
+use crate::bindings::ledger::{BooksAnswer, CostAnswer, EntriesAnswer, OpenWindow};
 use crate::driver::Cx;
 use crate::ports::StoreError;
 use crate::records::columns::LARGEST_INTEGER;
+use crate::records::ledger::WindowRecord;
 use crate::records::postings::{balances, newest};
 
 /// A posting is at most about 500 bytes, so a page stays below 250 KB.
@@ -31,6 +32,21 @@ impl Ledger {
         Ok(BooksAnswer {
             balances: balances(cx.sql)?,
             open: open.collect(),
+        })
+    }
+}
+
+impl Ledger {
+    /// What an instance has cost, whatever is posted of it: a window that is not in memory costs what it came
+    /// to.
+    pub(super) fn cost(&self, cx: &Cx<'_>, instance: &str) -> Result<CostAnswer, StoreError> {
+        let windows = WindowRecord::costs_of(cx.sql, instance)?.into_iter();
+        let costs = windows.map(|(name, stored)| {
+            let known = self.windows.get(&name);
+            known.map_or(stored, |record| record.window().as_of(cx.now).total())
+        });
+        Ok(CostAnswer {
+            microusd: costs.fold(0, u64::saturating_add),
         })
     }
 }

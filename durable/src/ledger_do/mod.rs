@@ -161,6 +161,7 @@ impl Ledger {
                 let instance = instance.as_deref();
                 encode("entries", &books::entries(cx, limit, before, instance)?)
             }
+            LedgerCommand::Cost { instance } => encode("cost", &self.cost(cx, &instance)?),
             LedgerCommand::Tick => {
                 self.look_round(cx)?;
                 encode("done", &Done {})

@@ -138,6 +138,20 @@ impl WindowRecord {
         rows.iter().map(read).collect()
     }
 
+    /// The windows of an instance, each with what it cost when it was written.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn costs_of(sql: &dyn Sql, instance: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        // `0` follows `/`, and no id holds a slash: exactly the names that begin with the instance's.
+        let rows = sql.exec(
+            "SELECT window, microusd FROM windows WHERE window >= ? || '/' AND window < ? || '0'",
+            &[Value::from(instance), Value::from(instance)],
+        )?;
+        let read = |row: &Row| Ok((text(WINDOW, row, 0)?.to_owned(), counter(WINDOW, row, 1)?));
+        rows.iter().map(read).collect()
+    }
+
     /// One window, with the project and the sum under which it counts while it is not in memory.
     ///
     /// # Errors

@@ -104,3 +104,36 @@ fn a_message_that_is_none_is_refused_in_words() {
         "{error}"
     );
 }
+
+#[test]
+fn what_an_instance_has_cost_counts_all_its_windows_open_ones_up_to_now() {
+    let mut rig = ledger();
+    let cost = |rig: &mut Rig<Ledger>, instance: &str| {
+        let instance = instance.to_owned();
+        let (answer, effects): (CostAnswer, _) = rig.call(&LedgerCommand::Cost { instance });
+        assert_eq!(effects, []);
+        answer.microusd
+    };
+    let second = |statement: WindowStatement| WindowStatement {
+        window: "a/2".to_owned(),
+        ..statement
+    };
+    state(&mut rig, closed(statement("a", 1, 0), 1, MINUTE));
+    state(&mut rig, second(statement("a", 1, 2 * MINUTE)));
+    state(&mut rig, closed(statement("ab", 1, 0), 1, HOUR));
+    state(&mut rig, statement("a0", 1, 0));
+    rig.wait(minutes(5));
+    assert_eq!(cost(&mut rig, "a"), 60_000 + 180_000);
+    rig.wait(minutes(1));
+    assert_eq!(cost(&mut rig, "a"), 60_000 + 240_000, "it runs on");
+    assert_eq!((cost(&mut rig, "ab"), cost(&mut rig, "b")), (3_600_000, 0));
+    state(
+        &mut rig,
+        second(closed(statement("a", 2, 2 * MINUTE), 2, 7 * MINUTE)),
+    );
+    rig.wait(Span::from_secs(90 * 86_400));
+    rig.evict();
+    without_a_row(&mut rig, |rig| {
+        assert_eq!(cost(rig, "a"), 60_000 + 300_000, "long over");
+    });
+}

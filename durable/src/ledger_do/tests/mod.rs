@@ -19,7 +19,7 @@ use crate::bindings::ObjectName;
 use crate::bindings::instance::Done;
 use crate::bindings::ledger::{
     Advance, AdvanceAnswer, BooksAnswer, Budget, BudgetAnswer, BudgetView, BudgetsAnswer,
-    EntriesAnswer, EstimateAnswer, LedgerCommand, Period, SegmentRow, WindowStatement,
+    CostAnswer, EntriesAnswer, EstimateAnswer, LedgerCommand, Period, SegmentRow, WindowStatement,
 };
 use crate::rig::{Rig, START, sent};
 use tidegate_domain::time::Span;
