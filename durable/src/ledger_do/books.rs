@@ -42,8 +42,8 @@ impl Ledger {
     pub(super) fn cost(&self, cx: &Cx<'_>, instance: &str) -> Result<CostAnswer, StoreError> {
         let windows = WindowRecord::costs_of(cx.sql, instance)?.into_iter();
         let costs = windows.map(|(name, stored)| {
-            let known = self.windows.get(&name);
-            known.map_or(stored, |record| record.window().as_of(cx.now).total())
+            let known = self.windows.get(&name).and_then(|record| record.window());
+            known.map_or(stored, |window| window.as_of(cx.now).total())
         });
         Ok(CostAnswer {
             microusd: costs.fold(0, u64::saturating_add),
