@@ -8,7 +8,7 @@ fn account_entry(label: &str) -> AccountEntry {
     AccountEntry {
         vendor: "runpod".to_owned(),
         label: label.to_owned(),
-        settings: Settings([("regions".to_owned(), "EU-RO-1".to_owned())].into()),
+        settings: Settings([("data_centers".to_owned(), "EU-RO-1".to_owned())].into()),
         fingerprint: Fingerprint::parse("0123456789").unwrap(),
     }
 }
@@ -22,7 +22,8 @@ fn connect(id: &str, label: &str) -> FleetCommand {
 }
 
 fn update(label: Option<&str>, regions: Option<&str>) -> FleetCommand {
-    let settings = |regions: &str| Settings([("regions".to_owned(), regions.to_owned())].into());
+    let settings =
+        |regions: &str| Settings([("data_centers".to_owned(), regions.to_owned())].into());
     FleetCommand::UpdateAccount {
         id: "acc_1".to_owned(),
         label: label.map(str::to_owned),
@@ -49,7 +50,7 @@ fn shown(account: AccountEntryView) -> FleetAnswer {
 fn spec(label: &str, generation: u64) -> serde_json::Value {
     json!({
         "generation": generation, "vendor": "runpod", "label": label,
-        "settings": { "regions": "EU-RO-1" }, "fingerprint": "0123456789",
+        "settings": { "data_centers": "EU-RO-1" }, "fingerprint": "0123456789",
     })
 }
 
@@ -156,7 +157,7 @@ fn a_change_reaches_the_account_without_a_credential() {
     );
     assert_eq!(messages.len(), 2);
     let (_, messages) = settle(&mut rig, &update(None, Some("US-KS-2")));
-    assert_eq!(audit(&messages).3, "regions: EU-RO-1 → US-KS-2");
+    assert_eq!(audit(&messages).3, "data_centers: EU-RO-1 → US-KS-2");
     assert_eq!(
         settle(&mut rig, &update(Some("spare"), Some("US-KS-2"))).1,
         [],
@@ -269,6 +270,6 @@ fn account_record_v1_format_unchanged() {
     settle(&mut rig, &connect("acc_1", "main"));
     assert_eq!(
         rig.text("SELECT entry FROM accounts"),
-        r#"{"vendor":"runpod","label":"main","settings":{"regions":"EU-RO-1"},"fingerprint":"0123456789"}"#
+        r#"{"vendor":"runpod","label":"main","settings":{"data_centers":"EU-RO-1"},"fingerprint":"0123456789"}"#
     );
 }
