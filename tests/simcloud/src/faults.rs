@@ -1,73 +1,16 @@
-//! What goes wrong, as tests order it. Invariant: a fault that parses can be played; unknown words are refused,
-//! so that a typing error in a test cannot pass as good behaviour.
+//! Which calls go wrong. Invariant: unknown words are refused, so that a typing error in a test cannot pass as
+//! good behaviour.
 //!
 //! A rule says which calls it is about and what happens to them. All rules that match a call apply to it, each
 //! counted. What a rule does that a call cannot suffer (an empty list to a create) does nothing.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::machine::{Stuck, Vendor};
+use crate::fault::Fault;
+use crate::machine::Vendor;
+use crate::operation::Op;
 use crate::random::Random;
-
-/// What a call comes to, over both vendors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// Is the key good?
-    Verify,
-    /// Where can things be rented?
-    Regions,
-    /// What, and for how much?
-    Shop,
-    /// Rent.
-    Create,
-    /// One machine.
-    Get,
-    /// All machines.
-    List,
-    /// Down, keep the disk.
-    Stop,
-    /// Up again.
-    Start,
-    /// Give back.
-    Destroy,
-    /// What has it cost?
-    Bill,
-    /// A change of another kind.
-    Change,
-    /// Anything else.
-    Other,
-}
-
-impl Op {
-    /// As rules and the journal write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Verify => "verify",
-            Self::Regions => "regions",
-            Self::Shop => "shop",
-            Self::Create => "create",
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::Destroy => "destroy",
-            Self::Bill => "bill",
-            Self::Change => "change",
-            Self::Other => "other",
-        }
-    }
-
-    /// Whether it changes something.
-    pub const fn is_change(self) -> bool {
-        matches!(
-            self,
-            Self::Create | Self::Stop | Self::Start | Self::Destroy | Self::Change
-        )
-    }
-}
 
 /// Which calls, and what happens to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,200 +45,6 @@ pub struct Rule {
     pub for_ms: Option<u32>,
     /// What happens.
     pub fault: Fault,
-}
-
-/// What happens to a call.
-///
-/// Variants without fields are empty structs: for unit variants serde lets unknown fields pass.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fault {
-    /// It is done, and the connection closed without an answer.
-    ReplyLost {},
-    /// The connection is closed, and nothing done.
-    Close {},
-    /// There is no answer, ever.
-    Hang {
-        /// Whether it is done all the same.
-        #[serde(default = "yes")]
-        done: bool,
-    },
-    /// The answer comes so much later, on the wall clock.
-    Delay {
-        /// How much.
-        ms: u32,
-    },
-    /// Half of the answer comes, then the connection ends.
-    Truncated {},
-    /// An answer of one's own.
-    Status {
-        /// Its status.
-        status: u16,
-        /// Whether it is done all the same.
-        #[serde(default)]
-        done: bool,
-        /// A string goes out as it is, anything else as JSON; `None` = as the vendor words such a status.
-        #[serde(default)]
-        body: Option<Value>,
-        /// Headers, such as `["Retry-After", "3"]`.
-        #[serde(default)]
-        headers: Vec<(String, String)>,
-    },
-    /// A page of HTML, as from a proxy in front of the vendor.
-    Html {
-        /// Its status.
-        #[serde(default = "unavailable")]
-        status: u16,
-    },
-    /// Too many calls, as the vendor words it.
-    RateLimited {
-        /// `Retry-After`; `None` = no such header. EC2 never sends one.
-        #[serde(default)]
-        retry_after: Option<u32>,
-    },
-    /// The key does not count any more.
-    TokenExpired {},
-    /// The key may not do that.
-    Denied {},
-    /// There is no such machine, says the answer.
-    NotFound {},
-
-    /// There are none to rent.
-    NoCapacity {},
-    /// No more may be rented.
-    NoQuota {},
-    /// Two machines come of one create.
-    Duplicate {},
-    /// The machine never boots.
-    NeverBoots {
-        /// How far it comes.
-        #[serde(default)]
-        at: Stuck,
-    },
-    /// The machine boots so much later, on the cloud's clock.
-    SlowBoot {
-        /// How much.
-        ms: u32,
-    },
-    /// The machine fails instead of booting.
-    BootFails {
-        /// Why, as EC2's `stateReason` has it.
-        #[serde(default = "internal_error")]
-        reason: String,
-    },
-    /// The machine comes up, or up again, with so many GPUs; all are paid for.
-    Gpus {
-        /// How many.
-        count: u32,
-    },
-
-    /// A stop or termination takes so much longer, on the cloud's clock.
-    Slow {
-        /// How much.
-        ms: u32,
-    },
-    /// A stop or termination is accepted, and nothing happens; nor does it when it is asked for again, unless
-    /// the rule is over.
-    NeverEnds {},
-    /// A termination is accepted, the machine is gone from every answer, and runs and costs on.
-    BillsOn {},
-
-    /// The list is so old: newer machines are missing, gone ones are there.
-    Stale {
-        /// How old, on the cloud's clock.
-        ms: u32,
-    },
-    /// The list is empty.
-    EmptyList {},
-    /// The first page promises a second, and the second fails.
-    PartialList {},
-    /// Pages have so many entries at most.
-    SmallPages {
-        /// How many.
-        size: usize,
-    },
-    /// Each page but the first begins with the last entry of the one before.
-    OverlappingPages {},
-    /// A word for a state that nobody knows.
-    WrongState {
-        /// Which.
-        word: String,
-    },
-    /// Prices are no prices.
-    BadPrice {
-        /// How.
-        how: BadPrice,
-    },
-    /// Bills lack the last stretch of time, on the cloud's clock.
-    BillLag {
-        /// How much.
-        ms: u32,
-    },
-}
-
-/// How a price is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BadPrice {
-    /// The field is not there.
-    Missing,
-    /// `null`.
-    Null,
-    /// Below nothing.
-    Negative,
-    /// Nothing.
-    Zero,
-    /// A string where RunPod has a number; a word where AWS has a number in a string.
-    Text,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn unavailable() -> u16 {
-    503
-}
-
-fn internal_error() -> String {
-    String::from("Server.InternalError")
-}
-
-impl Fault {
-    /// The word in `do`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::ReplyLost {} => "reply_lost",
-            Self::Close {} => "close",
-            Self::Hang { .. } => "hang",
-            Self::Delay { .. } => "delay",
-            Self::Truncated {} => "truncated",
-            Self::Status { .. } => "status",
-            Self::Html { .. } => "html",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::TokenExpired {} => "token_expired",
-            Self::Denied {} => "denied",
-            Self::NotFound {} => "not_found",
-            Self::NoCapacity {} => "no_capacity",
-            Self::NoQuota {} => "no_quota",
-            Self::Duplicate {} => "duplicate",
-            Self::NeverBoots { .. } => "never_boots",
-            Self::SlowBoot { .. } => "slow_boot",
-            Self::BootFails { .. } => "boot_fails",
-            Self::Gpus { .. } => "gpus",
-            Self::Slow { .. } => "slow",
-            Self::NeverEnds {} => "never_ends",
-            Self::BillsOn {} => "bills_on",
-            Self::Stale { .. } => "stale",
-            Self::EmptyList {} => "empty_list",
-            Self::PartialList {} => "partial_list",
-            Self::SmallPages { .. } => "small_pages",
-            Self::OverlappingPages {} => "overlapping_pages",
-            Self::WrongState { .. } => "wrong_state",
-            Self::BadPrice { .. } => "bad_price",
-            Self::BillLag { .. } => "bill_lag",
-        }
-    }
 }
 
 /// A call, as rules see it.
@@ -453,7 +202,7 @@ impl Applied {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

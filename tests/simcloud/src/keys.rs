@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
-use crate::faults::Op;
 use crate::machine::Vendor;
+use crate::operation::Op;
 use crate::settings::Calls;
 
 /// A key.

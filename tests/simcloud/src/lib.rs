@@ -16,10 +16,12 @@
 )]
 
 pub mod clock;
+pub mod fault;
 pub mod faults;
 pub mod journal;
 pub mod keys;
 pub mod meter;
+pub mod operation;
 pub mod options;
 pub mod random;
 pub mod settings;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::http::{Answer, Outcome};
 
 /// How a vendor words a status.

@@ -2,10 +2,10 @@
 //! there on carries `RateLimit` and `RateLimit-Policy`.
 
 use crate::clock::Millis;
-use crate::faults::Op;
 use crate::http::{Answer, Asked};
 use crate::keys::{Key, Left};
 use crate::machine::Vendor;
+use crate::operation::Op;
 use crate::runpod::errors::Problem;
 use crate::world::World;
 

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::clock::{self, Millis};
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::http::Asked;
 use crate::keys::Key;
 use crate::machine::Machine;

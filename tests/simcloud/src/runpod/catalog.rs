@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::faults::{Applied, BadPrice, Fault};
+use crate::fault::{BadPrice, Fault};
+use crate::faults::Applied;
 use crate::http::Asked;
 use crate::runpod::errors::Problem;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::boxes;
 use crate::clock::Millis;
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::keys::Key;
 use crate::machine::{Box, Detail, Machine, Phase, Prices, Twists, Vendor};
 use crate::meter::{Meter, disk_rate};

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::http::Answer;
 use crate::keys::Key;
 use crate::runpod::errors::{NO_CAPACITY, Problem};

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::http::Asked;
 use crate::keys::Key;
 use crate::machine::{Machine, Phase, Vendor};

@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::clock::{self, Millis};
 use crate::cloud::Cloud;
-use crate::faults::{Applied, Call, Op};
+use crate::faults::{Applied, Call};
 use crate::http::{self, Answer, Asked, Body, Outcome};
 use crate::journal::Entry;
 use crate::keys::Key;
 use crate::machine::Vendor;
 use crate::misbehave;
+use crate::operation::Op;
 use crate::world::World;
 
 pub mod auth;

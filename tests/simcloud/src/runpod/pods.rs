@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::boxes::{self, Launch};
 use crate::clock::{self, Millis};
 use crate::cloud::Cloud;
-use crate::faults::{Applied, Fault};
+use crate::fault::Fault;
+use crate::faults::Applied;
 use crate::machine::{Machine, Phase};
 use crate::runpod::catalog::usd;
 
@@ -149,7 +150,7 @@ pub fn view(machine: &Machine, pod: &Pod, phase: Phase, now: Millis, applied: &A
 }
 
 fn spoil_cost(view: &mut Value, applied: &Applied) {
-    use crate::faults::BadPrice;
+    use crate::fault::BadPrice;
     let Some(how) = crate::runpod::catalog::bad_price(applied) else {
         return;
     };
