@@ -313,7 +313,10 @@ fn happen(cloud: &Arc<Cloud>, id: &str, action: &str, asked: &Asked) -> Done {
         let found = world.machines.values().rev().find(|m| m.is_called(id));
         let id = found.map(|machine| machine.id.clone());
         let id = id.ok_or_else(|| String::from("there is no such machine"))?;
-        let by_hand = because("Client.UserInitiatedShutdown", "by hand, in the console");
+        let by_hand = because(
+            "Client.UserInitiatedShutdown",
+            "Client.UserInitiatedShutdown: User initiated shutdown",
+        );
         match action {
             "stop" => world.stop(&id, now, 0, by_hand),
             "terminate" => world.terminate(&id, now, 0, by_hand),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::boxes;
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::keys::Keys;
@@ -144,7 +144,7 @@ impl World {
         let Some(machine) = self.machines.get_mut(id) else {
             return;
         };
-        machine.reason = Some(reason);
+        give_reason(machine, reason, now);
         for step in [Step::Run, Step::Start, Step::Shutdown, Step::Preempted] {
             machine.drop_plan(step);
         }
@@ -166,7 +166,7 @@ impl World {
         if machine.is_over() || machine.has_plan(Step::Terminated) {
             return;
         }
-        machine.reason = Some(reason);
+        give_reason(machine, reason, now);
         // At RunPod a pod goes on until it is gone; only EC2 has a state between.
         if machine.vendor == Vendor::Aws {
             machine.agenda.clear();
@@ -350,6 +350,18 @@ pub fn because(code: &str, message: &str) -> Reason {
     Reason {
         code: code.to_owned(),
         message: message.to_owned(),
+    }
+}
+
+/// EC2 tells the second of what was asked for over its API, and of nothing else.
+fn give_reason(machine: &mut Machine, reason: Reason, at: Millis) {
+    let by_user = reason.code == "Client.UserInitiatedShutdown";
+    machine.reason = Some(reason);
+    if let Detail::Instance(instance) = &mut machine.detail {
+        instance.transition.clear();
+        if by_user {
+            instance.transition = format!("User initiated ({})", clock::in_reason(at));
+        }
     }
 }
 
