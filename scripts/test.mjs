@@ -90,6 +90,11 @@ async function contract() {
   await run("tests/contract", wranglerNode(), [join(ROOT, "tests", "contract", "run.mjs"), "--built"]);
 }
 
+async function oracles() {
+  await run("tests/oracles/simcloud", process.execPath, [join(ROOT, "tests", "oracles", "simcloud", "run.mjs")]);
+  return process.env.TIDEGATE_SPECS === undefined ? "without RunPod's OpenAPI document: TIDEGATE_SPECS is not set" : "";
+}
+
 const STEPS = [
   { name: "format", what: "cargo fmt", run: () => cargo("fmt", "--all", "--check") },
   { name: "tidy", what: "the project's own layout rules", run: () => cargo("run", "--quiet", "--package", "xtask", "--", "tidy") },
@@ -108,6 +113,7 @@ const STEPS = [
   { name: "deploy", what: "wrangler deploy --dry-run", run: deployDryRun },
   { name: "sim", what: "10,000 seeded simulations", run: simulate },
   { name: "contract", what: "requests made from the OpenAPI document, and no surprise in any answer", run: contract },
+  { name: "oracles", what: "the pretend clouds before AWS's own client and RunPod's API description", run: oracles },
   { name: "e2e", what: "the bundle in workerd with real clients", run: endToEnd },
 ];
 

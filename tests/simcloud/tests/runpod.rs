@@ -77,7 +77,7 @@ async fn rules_between_fields_and_missing_capacity_are_both_400() {
             "unknown GPU type",
         ),
         (
-            with("cpu", json!({"id": "cpu5c"})),
+            with("cpu", json!({"id": "cpu5c", "vcpuCount": 2})),
             "exactly one of gpu or cpu",
         ),
         (with("ports", json!(["8000"])), "invalid port"),

@@ -100,7 +100,8 @@ pub fn verify(asked: &Asked, signed: &Signed, secret: &str, now: Millis) -> Resu
     Ok(())
 }
 
-fn signature(asked: &Asked, signed: &Signed, secret: &str, time: &str) -> String {
+/// The signature that the secret key makes of a request, in hexadecimal.
+pub fn signature(asked: &Asked, signed: &Signed, secret: &str, time: &str) -> String {
     let scope = format!(
         "{}/{}/{}/aws4_request",
         signed.date, signed.region, signed.service

@@ -48,7 +48,7 @@ pub fn create(
         return Err(Problem::not_found("template"));
     }
     cross_check(body)?;
-    let Some(count) = body["gpu"]["count"].as_u64() else {
+    let Some(count) = schema::whole(&body["gpu"]["count"]) else {
         // Its documented default is 1; in truth the scheduler then matches no machine.
         return Err(Problem::new(400, NO_CAPACITY));
     };
@@ -254,7 +254,9 @@ fn pod(body: &Value, cloud: &str, cuda: Option<String>) -> Pod {
             .unwrap_or_default(),
         entrypoint: listed("entrypoint"),
         cmd,
-        disk: body["disk"].as_u64().unwrap_or(USUAL_DISK_GB),
+        disk: schema::whole(&body["disk"])
+            .and_then(|gb| u64::try_from(gb).ok())
+            .unwrap_or(USUAL_DISK_GB),
         env: variables(&body["env"]),
         ports: texts(&body["ports"]),
         registry: body["registry"].as_str().map(str::to_owned),

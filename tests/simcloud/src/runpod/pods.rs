@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::faults::Applied;
 use crate::machine::{Machine, Phase};
 use crate::runpod::catalog::usd;
+use crate::runpod::schema;
 
 /// What only RunPod knows of a machine.
 #[derive(Debug, Clone)]
@@ -66,7 +67,8 @@ impl Pod {
 
     /// GB of the disk that outlives a stop.
     pub fn persistent_gb(&self) -> u64 {
-        self.mounts["persistent"]["size"].as_u64().unwrap_or(0)
+        let size = schema::whole(&self.mounts["persistent"]["size"]);
+        size.and_then(|gb| u64::try_from(gb).ok()).unwrap_or(0)
     }
 }
 

@@ -78,6 +78,11 @@ const GPU: [Member; 6] = [
     ("minVcpuCountPerGpu", Type::Whole(1), false),
 ];
 
+const CPU: [Member; 2] = [
+    ("id", Type::Text(1), true),
+    ("vcpuCount", Type::Whole(2), true),
+];
+
 const ACTION: [Member; 1] = [(
     "action",
     Type::Word(&["start", "stop", "restart", "terminate"]),
@@ -127,6 +132,9 @@ impl Check {
     fn parts(&mut self, all: &Map<String, Value>) {
         if let Some(gpu) = all.get("gpu") {
             self.object("$.gpu", gpu, &GPU);
+        }
+        if let Some(cpu) = all.get("cpu") {
+            self.object("$.cpu", cpu, &CPU);
         }
         if let Some(mounts) = all.get("mounts") {
             self.mounts(mounts);
@@ -213,7 +221,7 @@ impl Check {
                     );
                 }
             }
-            (Type::Whole(least), Value::Number(number)) => match number.as_i64() {
+            (Type::Whole(least), Value::Number(_)) => match whole(value) {
                 Some(number) if number >= least => {}
                 Some(number) => self.say(at, &format!("minimum: got {number}, want {least}")),
                 None => self.wrong(at, value, "integer"),
@@ -256,6 +264,14 @@ impl Check {
     fn say(&mut self, at: &str, what: &str) {
         self.errors.push(format!("{at}: {what}"));
     }
+}
+
+/// A whole number; JSON Schema counts 1.0 among them.
+pub fn whole(value: &Value) -> Option<i64> {
+    let exact = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
+    value
+        .as_i64()
+        .or_else(|| value.as_f64().filter(exact).map(|number| number as i64))
 }
 
 /// `major.minor`, compared as two numbers: 12.11 is above 12.2.

@@ -3,13 +3,18 @@
 
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tidegate_simcloud::options::{Options, RUNPOD_KEY};
+use tidegate_simcloud::aws::sigv4::{Signed, signature};
+use tidegate_simcloud::clock;
+use tidegate_simcloud::http::Asked;
+use tidegate_simcloud::options::{AWS_KEY, Options, RUNPOD_KEY};
 use tidegate_simcloud::{Running, start};
 use tokio::net::TcpStream;
 
@@ -155,6 +160,82 @@ impl Sim {
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// EC2's API in its first region, with the first key.
+    pub async fn ec2(&self, form: &[(&str, &str)]) -> Reply {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.append_pair("Version", "2016-11-15").extend_pairs(form);
+        let body = body.finish();
+        let url = self.url("aws");
+        let time = clock::rfc3339(clock::wall()).replace(['-', ':'], "");
+        let mut signed = Signed {
+            key: AWS_KEY.0.to_owned(),
+            date: time[..8].to_owned(),
+            region: String::from("us-east-1"),
+            service: String::from("ec2"),
+            headers: ["host", "x-amz-date"].map(str::to_owned).to_vec(),
+            signature: String::new(),
+        };
+        let host = url.trim_start_matches("http://").to_owned();
+        let asked = Asked {
+            method: String::from("POST"),
+            path: String::from("/"),
+            headers: [("host", host.as_str()), ("x-amz-date", time.as_str())]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            body: body.clone().into_bytes(),
+            ..Asked::default()
+        };
+        signed.signature = signature(&asked, &signed, AWS_KEY.1, &time);
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}/us-east-1/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature={}",
+            signed.key, signed.date, signed.signature
+        );
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("X-Amz-Date", time.as_str()),
+            (
+                "Content-Type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            ),
+        ];
+        ask("POST", &url, &headers, &body).await.unwrap()
+    }
+
+    /// An instance that executes this, launched.
+    pub async fn instance(&self, user_data: &str, more: &[(&str, &str)]) -> String {
+        let images = self.ec2(&[("Action", "DescribeImages")]).await.text();
+        let image = between(&images, "<imageId>", "</imageId>").to_owned();
+        let data = STANDARD.encode(user_data);
+        let mut form = vec![
+            ("Action", "RunInstances"),
+            ("ImageId", image.as_str()),
+            ("InstanceType", "g6.xlarge"),
+            ("MinCount", "1"),
+            ("MaxCount", "1"),
+            ("UserData", data.as_str()),
+        ];
+        form.extend(more);
+        let reply = self.ec2(&form).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        between(&reply.text(), "<instanceId>", "</instanceId>").to_owned()
+    }
+
+    /// What an instance's scripts said, once that has this in it.
+    pub async fn said(&self, id: &str, text: &str) -> String {
+        let url = format!("{}/control/machines/{id}/log", self.url("control"));
+        let patience = std::time::Duration::from_millis(PATIENCE_MS);
+        let heard = async {
+            loop {
+                let log = ask("GET", &url, &[], "").await.unwrap().text();
+                if log.contains(text) {
+                    return log;
+                }
+            }
+        };
+        let heard = tokio::time::timeout(patience, heard).await;
+        heard.unwrap_or_else(|_| panic!("{id} never said {text}"))
+    }
+
     pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let url = format!("{}/control/{path}", self.url("control"));
         let body = if body.is_null() {
@@ -213,6 +294,14 @@ impl Sim {
         let list = self.runpod("GET", "/v2/pods", Value::Null).await.json();
         ids(&list)
     }
+}
+
+/// The first text between two others.
+pub fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap().0
 }
 
 pub fn ids(list: &Value) -> Vec<String> {
