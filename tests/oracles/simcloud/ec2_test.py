@@ -268,6 +268,40 @@ class Lists(Ec2Test):
         self.refused("InvalidParameterValue", self.ec2.describe_instances, MaxResults=4)
         self.refused("InvalidParameterCombination", self.ec2.describe_instances, InstanceIds=made[:1], MaxResults=5)
 
+    def test_lists_may_be_stale_partial_or_overlapping(self):
+        old = self.launch()["InstanceId"]
+        self.cloud.until(old, "running")
+        self.cloud.control("POST", "clock", {"advance_ms": 60_000})
+        self.ec2.terminate_instances(InstanceIds=[old])
+        self.cloud.until(old, "terminated")
+        new = [self.launch()["InstanceId"] for _ in range(2)]
+        self.cloud.once("list", do="stale", ms=30_000)
+        listed = lambda page: [instance["InstanceId"] for reservation in page["Reservations"] for instance in reservation["Instances"]]
+        past = self.ec2.describe_instances()
+        self.assertEqual((listed(past), past["Reservations"][0]["Instances"][0]["State"]["Name"]), ([old], "running"))
+        everything = listed(self.ec2.describe_instances())
+        self.assertEqual(sorted(everything), sorted([old, *new]))
+
+        self.cloud.control("POST", "faults", {"operation": "list", "times": 2, "fault": {"do": "partial_list"}})
+        first = self.ec2.describe_instances()
+        self.assertEqual(listed(first), everything[:2])
+        self.assertEqual(self.refused("InternalError", self.ec2.describe_instances, NextToken=first["NextToken"]), 500)
+
+        for fault in ({"do": "small_pages", "size": 2}, {"do": "overlapping_pages"}):
+            self.cloud.control("POST", "faults", {"operation": "list", "times": 2, "fault": fault})
+        first = self.ec2.describe_instances()
+        second = self.ec2.describe_instances(NextToken=first["NextToken"])
+        self.assertEqual((listed(first), listed(second)), (everything[:2], everything[1:]))
+        self.assertNotIn("NextToken", second)
+        self.refused("InvalidPaginationToken", self.ec2.describe_instances, NextToken="x")
+
+    def test_prices_may_be_no_prices(self):
+        def spot(how):
+            self.cloud.once("shop", do="bad_price", how=how)
+            return self.ec2.describe_spot_price_history(InstanceTypes=["g6.xlarge"], MaxResults=1)["SpotPriceHistory"][0].get("SpotPrice")
+
+        self.assertEqual([spot(how) for how in ("missing", "null", "negative", "zero", "text")], [None, "", "-0.321900", "0.0000000000", "a good deal"])
+
     def test_a_new_instance_is_not_found_for_a_while(self):
         self.cloud.control("POST", "settings", {"delays": {"visible_after_ms": 60_000}})
         instance = self.launch()["InstanceId"]
