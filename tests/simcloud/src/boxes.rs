@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::cloud::Cloud;
+use crate::http;
 use crate::machine::{Machine, Vendor};
 use crate::{aws, runpod};
 
@@ -153,6 +154,9 @@ async fn live(cloud: &Arc<Cloud>, id: &str, boot: u64, launch: Launch) -> String
         cloud.changed.notify_waiters();
         return std::future::pending().await;
     }
+    if let Some(address) = launch.opens {
+        until_free(address).await;
+    }
     let (mut child, group) = match spawn(cloud, id, &launch) {
         Ok(spawned) => spawned,
         Err(problem) => return format!("it did not start: {problem}"),
@@ -229,6 +233,13 @@ pub fn note(folder: &Path, id: &str, line: &str) {
         .append(true)
         .open(log_path(folder, id));
     let _noted = log.and_then(|mut log: File| writeln!(log, "simcloud: {line}"));
+}
+
+/// A box that was killed a moment ago, for a restart, may still hold the port.
+async fn until_free(address: SocketAddr) {
+    while http::bind(address.ip(), address.port()).is_err() {
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 async fn until_open(address: SocketAddr) {

@@ -235,8 +235,6 @@ async fn without_a_command_machines_count_as_up() {
 async fn what_a_box_says_can_be_read() {
     let sim = Sim::start(with_boxes());
     let id = sim.pod("a").await;
-    sim.until(&id, "RUNNING").await;
-    let url = format!("{}/control/machines/{id}/log", sim.url("control"));
-    let log = ask("GET", &url, &[], "").await.unwrap().text();
+    let log = sim.said(&id, "\n").await;
     assert!(log.starts_with("listening http://127."), "{log}");
 }
