@@ -38,6 +38,7 @@ pub use self::cause::Cause;
 pub use self::costs::Costs;
 pub use self::effect::{Effect, What};
 pub use self::event::{Action, Admission, Command, Denied, Event, Fact, Refusal, Says, Usage};
+pub use self::money::RENEWAL;
 pub use self::record::{Absences, AdvanceRecord, Attempt, LifecycleRecord};
 pub use self::state::{Billing, Creating, EndedBy, Seen, Sighting, State, Then, Told, WarmStep};
 pub use self::terms::{Ends, StopWindow, Terms};

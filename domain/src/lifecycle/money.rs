@@ -7,7 +7,7 @@ use super::{Action, Cause, Effect, Lifecycle};
 use crate::time::{Span, Timestamp};
 
 /// An advance covers this beyond the time it takes to end the machine.
-pub(super) const RENEWAL: Span = Span::from_secs(300);
+pub const RENEWAL: Span = Span::from_secs(300);
 /// The next one is asked for so long before the machine would have to end itself: a dozen tries.
 pub(super) const MARGIN: Span = Span::from_secs(120);
 /// An answer that has not come by then is asked for again.

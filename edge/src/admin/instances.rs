@@ -12,10 +12,12 @@ mod estimate;
 pub mod launch;
 mod view;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::{FleetAnswer, FleetCommand, RentalQuery, RentalRow};
 use tidegate_durable::bindings::instance::InstanceCommand;
+use tidegate_durable::bindings::ledger::{CostAnswer, LedgerCommand};
 use tidegate_durable::bindings::profile::RentalEntry;
 use tidegate_durable::bindings::rental::{
     RentalAnswer, RentalEvent, RentalEvents, RentalState, RentalVerb, RentalView,
@@ -31,7 +33,7 @@ use super::seals::opened;
 use super::servers::query_number;
 use crate::api_error::ApiError;
 use crate::auth::Admin;
-use crate::flow::{Step, Unanswered};
+use crate::flow::{Question, Step, Unanswered};
 use crate::gateway::Cx;
 use crate::request::Response;
 
@@ -99,14 +101,33 @@ fn read_query(cx: &Cx<'_>) -> Result<RentalQuery, ApiError> {
 /// `GET /admin/instances/{id}`.
 pub fn show(cx: &mut Cx<'_>, admin: Admin, id: String) -> Step {
     with_entry(cx, admin, id, |_, admin, entry| {
-        let to = ObjectName::instance(admin.org.as_str(), &entry.id);
-        let then = move |_: &mut Cx<'_>, answer: Result<RentalAnswer, Unanswered>| {
-            let live = answer.ok().and_then(rental);
-            let body = Value::Object(view::detail(&entry, live.as_ref()));
-            Step::Respond(Response::json(200, &body))
+        let org = admin.org.as_str();
+        let cost = LedgerCommand::Cost {
+            instance: entry.id.clone(),
         };
-        Step::ask_within(COURTESY_TIMEOUT_MS, to, &InstanceCommand::Rental, then)
+        let questions = vec![
+            Question::new(
+                ObjectName::instance(org, &entry.id),
+                &InstanceCommand::Rental,
+                COURTESY_TIMEOUT_MS,
+            ),
+            Question::new(ObjectName::ledger(org), &cost, COURTESY_TIMEOUT_MS),
+        ];
+        Step::gather(
+            questions,
+            move |_, answers: Vec<Result<Value, Unanswered>>| {
+                let mut answers = answers.into_iter();
+                let live = read::<RentalAnswer>(answers.next()).and_then(rental);
+                let cost = read::<CostAnswer>(answers.next());
+                let body = Value::Object(view::detail(&entry, live.as_ref(), cost));
+                Step::Respond(Response::json(200, &body))
+            },
+        )
     })
+}
+
+fn read<T: DeserializeOwned>(answer: Option<Result<Value, Unanswered>>) -> Option<T> {
+    serde_json::from_value(answer?.ok()?).ok()
 }
 
 /// `POST /admin/instances/{id}/{verb}`.

@@ -374,6 +374,11 @@ impl World {
             "command": "announce", "event_id": format!("{id}/1"), "instance": id,
             "status": status, "sequence": 1,
         });
+        self.tell_registry(&message);
+    }
+
+    /// Another object tells the registry something.
+    pub fn tell_registry(&mut self, message: &Value) {
         self.fleet.call(self.now, &message.to_string());
     }
 

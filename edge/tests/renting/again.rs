@@ -1,72 +1,18 @@
-//! A launch that is asked for again under its idempotency key. The registry's side of it follows a script here, as
-//! the real one does for every change: what was made is remembered with its note, whatever became of the answer.
+//! A launch that is asked for again under its idempotency key, with the real registry behind it.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate_domain::time::Span;
-use tidegate_edge::effect::CallOutcome;
 use tidegate_edge::request::Head;
 
 use crate::rig::{PUBLIC_URL, Rig, gateway, offer};
 use crate::world::{ADMIN_KEY, Answer, Running};
 
-/// One key's entry.
-#[derive(Default)]
-struct Once {
-    seed: String,
-    token: u32,
-    made: bool,
-    note: Value,
-    reply: Option<Value>,
-}
-
-/// A rig whose registry knows one key.
-fn rig() -> (Rig, Rc<RefCell<Once>>) {
+fn rig() -> Rig {
     let mut rig = Rig::new();
     let account = rig.connect("runpod", "main");
     rig.offers(&account, &[offer(&[])]);
     rig.profile();
-    let once = Rc::new(RefCell::new(Once::default()));
-    let (entry, cloud) = (Rc::clone(&once), Rc::clone(&rig.cloud));
-    let mut behind = std::mem::replace(&mut rig.world.script, Box::new(|_, _| None));
-    rig.world.script = Box::new(move |to, message| {
-        let mut entry = entry.borrow_mut();
-        let answer = |it: Value| Some(CallOutcome::Answered(it.to_string()));
-        match message["command"].as_str()? {
-            "reserve" => {
-                if let Some(reply) = &entry.reply {
-                    return answer(json!({ "answer": "replay", "reply": reply }));
-                }
-                entry.token += 1;
-                "seed".clone_into(&mut entry.seed);
-                answer(json!({
-                    "answer": "go", "token": entry.token.to_string(), "seed": entry.seed,
-                    "made": entry.made, "note": entry.note,
-                }))
-            }
-            "launch" if to.as_str() == "fleet/default" => {
-                assert!(!entry.made, "launched twice");
-                let once = &message["once"];
-                assert_eq!(once["token"], entry.token.to_string());
-                entry.made = true;
-                entry.note = once["note"].clone();
-                cloud
-                    .borrow_mut()
-                    .launched(message["id"].as_str()?, message);
-                behind(to, &json!({ "command": "rental", "id": message["id"] }))
-            }
-            "conclude" => {
-                if !message["reply"].is_null() {
-                    entry.reply = Some(message["reply"].clone());
-                }
-                answer(json!({ "answer": "done" }))
-            }
-            _ => behind(to, message),
-        }
-    });
-    (rig, once)
+    rig
 }
 
 fn start(rig: &mut Rig) -> Running {
@@ -88,29 +34,52 @@ fn finish(rig: &mut Rig, mut running: Running) -> (Answer, String) {
     (answer, running.text)
 }
 
+fn launch(rig: &mut Rig) -> (Answer, String) {
+    let running = start(rig);
+    finish(rig, running)
+}
+
 #[test]
 fn the_same_again_is_answered_with_the_same_bytes_and_asks_nobody_else() {
-    let (mut rig, _) = rig();
-    let first = start(&mut rig);
-    let (first, text) = finish(&mut rig, first);
+    let mut rig = rig();
+    let (first, text) = launch(&mut rig);
     assert_eq!(first.status, 201, "{}", first.body);
-    assert_eq!(
-        first.header("cache-control"),
-        None,
-        "nothing in it is secret"
-    );
-    let again = start(&mut rig);
-    let (again, same) = finish(&mut rig, again);
+    let (again, same) = launch(&mut rig);
     assert_eq!((again.status, same), (201, text));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(rig.asked(), ["fleet reserve"]);
+    assert_eq!(rig.world.count("rentals"), 1);
 }
 
+#[test]
+fn twenty_at_once_are_one_launch() {
+    let mut rig = rig();
+    let mut open: Vec<Running> = (0..20).map(|_| start(&mut rig)).collect();
+    let mut statuses = Vec::new();
+    while !open.is_empty() {
+        let mut still = Vec::new();
+        for mut running in open {
+            if rig.world.advance(&mut running) {
+                still.push(running);
+            } else {
+                statuses.push(running.answer.unwrap().status);
+            }
+        }
+        open = still;
+    }
+    let made = statuses.iter().filter(|status| **status == 201).count();
+    assert_eq!((made, statuses.len()), (1, 20));
+    assert!(statuses.iter().all(|status| [201, 409].contains(status)));
+    assert_eq!(rig.world.count("rentals"), 1);
+}
+
+/// The isolate dies between any two effects. Meanwhile everything changes: what was launched is not chosen,
+/// priced or judged again.
 #[test]
 fn a_crash_between_any_two_steps_makes_one_launch_and_the_same_answer() {
     let mut longest = 0;
     for steps in 0.. {
-        let (mut rig, once) = rig();
+        let mut rig = rig();
         let mut running = start(&mut rig);
         let mut is_over = false;
         for _ in 0..steps {
@@ -120,30 +89,30 @@ fn a_crash_between_any_two_steps_makes_one_launch_and_the_same_answer() {
             }
         }
         let shown = running.answer.map(|answer| answer.body);
-        let was_made = once.borrow().made;
+        let was_made = rig.world.count("rentals") == 1;
         rig.world.gateway = gateway(steps + 10, Some(PUBLIC_URL));
-        rig.world.wait(Span::from_secs(60));
         if was_made {
-            // Everything has changed meanwhile: what was launched is not judged again.
+            let denied = "the first one has used it up";
             rig.says(
                 "ledger/estimate",
-                json!({
-                    "needed_microusd": 1, "budgets": [], "denied": "the first one has used it up",
-                }),
+                json!({ "needed_microusd": 1, "budgets": [], "denied": denied }),
             );
             rig.says("account/offers", json!({ "offers": [] }));
         }
-        let again = start(&mut rig);
-        let (again, _) = finish(&mut rig, again);
+        rig.world.wait(Span::from_secs(1));
+        let (early, _) = launch(&mut rig);
+        if early.status == 409 {
+            assert_eq!(early.error().1, "idempotency_in_progress");
+            rig.world.wait(Span::from_secs(45));
+        }
+        let (again, _) = launch(&mut rig);
         assert_eq!(again.status, 201, "after {steps}: {}", again.body);
-        assert_eq!(rig.cloud.borrow().rentals.len(), 1, "after {steps}");
-        assert!(rig.cloud.borrow().rentals.contains_key(again.text("id")));
+        assert_eq!(rig.world.count("rentals"), 1, "after {steps}");
+        let there = rig.get("/admin/instances?profile=small").body;
+        assert_eq!(there["data"][0]["id"], again.body["id"]);
         assert_eq!(again.body["estimate"]["price_per_hour"], "0.69");
         if let Some(shown) = shown {
             assert_eq!(again.body, shown, "after {steps}");
-        }
-        if was_made {
-            assert!(!rig.asked().contains(&"account offers".to_owned()));
         }
         longest = steps;
         if is_over {

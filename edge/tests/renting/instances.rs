@@ -11,7 +11,7 @@ fn path(id: &str) -> String {
 fn status(state: &str) -> Value {
     json!({
         "state": state, "since_ms": START.as_ms(), "reason": "", "attempt": 1, "machine": "pod1",
-        "billing": "full", "microusd_per_hour": 690_000, "cost_microusd": 331_200,
+        "billing": "full", "microusd_per_hour": 690_000,
         "endpoint": "https://pod1-8000.proxy.example.net",
     })
 }
@@ -35,7 +35,11 @@ fn an_instance_is_shown_with_what_its_own_object_knows() {
     rig.says("instance/rental", answer);
     let shown = rig.get(&path(&id));
     assert_eq!(shown.status, 200, "{}", shown.body);
-    assert_eq!(rig.asked(), ["fleet rental", "instance rental"]);
+    assert_eq!(
+        rig.asked(),
+        ["fleet rental", "instance rental", "ledger cost"]
+    );
+    assert_eq!(rig.told("cost")["instance"], json!(id));
     let body = &shown.body;
     assert_eq!(
         (&body["status"], &body["machine_id"]),
@@ -164,32 +168,43 @@ fn a_verb_that_comes_before_the_launch_is_told_from_one_for_nothing() {
 #[test]
 fn rentals_are_listed_filtered_and_paged() {
     let mut rig = Rig::new();
-    let row = json!({
-        "id": "srv_x", "name": "small-1", "profile": "small", "model_name": "tiny", "vendor": "runpod",
-        "account": "acc_x", "region": "EU-RO-1", "gpu": "l4", "gpu_count": 1, "spot": false,
-        "status": status("ready"), "created_at_ms": START.as_ms(),
-    });
-    rig.says(
-        "fleet/rentals",
-        json!({ "answer": "rentals", "rentals": [row], "total": 41 }),
-    );
+    let id = rig.launch();
+    rig.post("/admin/instances", json!({ "profile": "small" }));
+    rig.world.tell_registry(&json!({
+        "command": "announce_rental", "event_id": "1", "instance": id, "status": status("ready"), "sequence": 1,
+    }));
     let list = rig.get("/admin/instances").body;
     assert_eq!(
         (&list["total"], &list["limit"], &list["offset"]),
-        (&json!(41), &json!(50), &json!(0))
+        (&json!(2), &json!(50), &json!(0))
     );
-    let shown = &list["data"][0];
+    let rows = list["data"].as_array().unwrap();
+    let shown = rows.iter().find(|row| row["id"] == json!(id)).unwrap();
     assert_eq!(
-        (&shown["account_id"], &shown["cost"]),
-        (&json!("acc_x"), &json!("0.3312"))
+        (&shown["status"], &shown["vendor"], &shown["gpu"]),
+        (&json!("ready"), &json!("runpod"), &json!("l4"))
     );
-    rig.get("/admin/instances?state=ready_unreachable&over=false&account=acc_x&profile=small&limit=5&offset=10");
-    let asked = rig.told("rentals");
-    let expected = json!({
-        "actor": "admin", "command": "rentals", "state": "ready_unreachable", "over": false,
-        "account": "acc_x", "profile": "small", "limit": 5, "offset": 10,
-    });
-    assert_eq!(*asked, expected);
+    assert_eq!(
+        (&shown["price_per_hour"], &shown["machine_id"]),
+        (&json!("0.69"), &json!("pod1"))
+    );
+    let account = shown["account_id"].as_str().unwrap().to_owned();
+    for (query, total) in [
+        ("state=ready", 1),
+        ("state=requested", 1),
+        ("state=lost", 0),
+        ("over=false", 2),
+        ("over=true", 0),
+        ("profile=small", 2),
+        ("profile=large", 0),
+        (&format!("account={account}"), 2),
+        ("account=acc_x", 0),
+    ] {
+        let list = rig.get(&format!("/admin/instances?{query}")).body;
+        assert_eq!(list["total"], total, "{query}");
+    }
+    let page = rig.get("/admin/instances?limit=1&offset=1").body;
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
     for state in RentalState::ALL {
         assert_eq!(
             rig.get(&format!("/admin/instances?state={}", state.as_str()))
@@ -272,11 +287,24 @@ fn the_private_key_is_shown_after_the_audit_has_it_and_is_not_to_be_stored() {
     assert_eq!(unnoted.error(), (503, "gateway_unavailable", None));
     rig.cloud.borrow_mut().says.clear();
 
-    let swapped = json!("sealed1.AAAA");
-    rig.cloud.borrow_mut().rentals.get_mut(&id).unwrap()["sealed_ssh_key"] = swapped;
+    let other = rig.post(
+        "/admin/instances",
+        json!({ "profile": "small", "ssh": false }),
+    );
+    let mut rental = json!({
+        "id": id, "launch": rig.told("launch"), "status": status("ready"),
+        "created_at_ms": START.as_ms(), "sealed_ssh_key": "sealed1.AAAA",
+    });
+    rental["launch"].as_object_mut().unwrap().remove("command");
+    rig.says(
+        "fleet/rental",
+        json!({ "answer": "rental", "rental": rental }),
+    );
     let odd = rig.post(&at, Value::Null);
     assert_eq!(odd.error(), (409, "conflict", None));
-    rig.cloud.borrow_mut().rentals.get_mut(&id).unwrap()["sealed_ssh_key"] = Value::Null;
+    assert!(odd.message().contains("cannot be read any more"));
+    rig.cloud.borrow_mut().says.clear();
+    let at = format!("{}/ssh-key", path(other.text("id")));
     let none = rig.post(&at, Value::Null);
     assert_eq!(none.error(), (409, "conflict", None));
     assert!(none.message().contains("`ssh` false"));

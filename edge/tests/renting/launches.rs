@@ -74,7 +74,7 @@ fn an_estimate_tells_sums_to_the_micro_dollar_and_rents_nothing() {
         (&json!("lab"), &json!(690_000))
     );
     assert_eq!(asked["hold_ms"], 300_000 + 60_000 + 1_000);
-    assert!(rig.cloud.borrow().rentals.is_empty());
+    assert_eq!(rig.world.count("rentals"), 0);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_budget_that_denies_is_told_before_and_refuses_the_launch() {
     assert_eq!(refused.error(), (402, "budget_exceeded", None));
     assert!(refused.message().contains(denied));
     assert_eq!(refused.header("x-should-retry"), Some("false"));
-    assert!(rig.cloud.borrow().rentals.is_empty());
+    assert_eq!(rig.world.count("rentals"), 0);
     rig.is_silent("ledger/estimate");
     let unknown = rig.post(LAUNCH, small(json!({})));
     assert_eq!(
@@ -124,7 +124,7 @@ fn a_budget_that_denies_is_told_before_and_refuses_the_launch() {
         (503, "gateway_unavailable", None),
         "unknown is no yes"
     );
-    assert!(rig.cloud.borrow().rentals.is_empty());
+    assert_eq!(rig.world.count("rentals"), 0);
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn a_launch_that_finds_nothing_says_what_there_was() {
     assert!(failed.contains("The account `main` could not tell what it has: shop failed (auth"));
     let nobody = message(&mut rig, json!({ "vendor": "aws" }));
     assert!(nobody.contains("No account is connected"));
-    assert!(rig.cloud.borrow().rentals.is_empty());
+    assert_eq!(rig.world.count("rentals"), 0);
 }
 
 #[test]
@@ -593,12 +593,15 @@ fn a_bad_order_asks_for_no_offers() {
 #[test]
 fn what_the_registry_makes_of_a_launch_is_told() {
     let (mut rig, _) = ready();
-    rig.says(
-        "fleet/launch",
-        json!({ "answer": "invalid", "param": "profile", "reason": "has 1 of 1 instances already" }),
+    rig.put(
+        "/admin/profiles/one",
+        json!({ "kind": "vllm", "model_name": "m" }),
     );
-    let refused = rig.post(LAUNCH, small(json!({})));
+    let one = json!({ "profile": "one" });
+    assert_eq!(rig.post(LAUNCH, one.clone()).status, 201);
+    let refused = rig.post(LAUNCH, one);
     assert_eq!(refused.error(), (400, "invalid_value", Some("profile")));
+    assert!(refused.message().contains("its max_instances is 1"));
     rig.is_silent("fleet/launch");
     let lost = rig.post(LAUNCH, small(json!({})));
     assert_eq!(lost.error(), (503, "gateway_unavailable", None));

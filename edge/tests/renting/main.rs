@@ -1,6 +1,5 @@
 //! The admin routes for renting, driven through the gateway as a host would. The registry and the journal are the
-//! real objects on SQLite; accounts, rented GPUs and the ledger follow a script, and so does what the registry says
-//! of rentals.
+//! real objects on SQLite; accounts, rented GPUs and the ledger follow a script.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -278,11 +278,11 @@ fn judge(
     then: impl FnOnce(&mut Cx<'_>, Admin, Plan) -> Step + 'static,
 ) -> Step {
     let ends = order.ends(&profile);
-    let sums = Sums::of(&chosen, &ends, cx.now.as_ms());
+    let sums = Sums::of(&chosen, &ends, cx.now);
     let command = LedgerCommand::Estimate {
         project: order.project.clone(),
         microusd_per_hour: sums.per_hour,
-        hold_ms: sums.hold_ms,
+        hold_ms: sums.hold.as_ms(),
     };
     let to = ObjectName::ledger(admin.org.as_str());
     Step::ask(to, &command, move |cx, answer| match answer {

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 use tidegate_durable::bindings::fleet::RentalRow;
+use tidegate_durable::bindings::ledger::CostAnswer;
 use tidegate_durable::bindings::profile::RentalEntry;
 use tidegate_durable::bindings::rental::{
     Candidate, Ends, Launch, RentalStatus, RentalView, StopWindowSpec,
@@ -36,9 +37,15 @@ pub fn row(row: &RentalRow) -> Map<String, Value> {
     body
 }
 
-/// Everything.
-pub fn detail(entry: &RentalEntry, live_view: Option<&RentalView>) -> Map<String, Value> {
+/// Everything, with what it has cost where the ledger says so.
+pub fn detail(
+    entry: &RentalEntry,
+    live_view: Option<&RentalView>,
+    cost: Option<CostAnswer>,
+) -> Map<String, Value> {
     let mut body = registered(entry);
+    let cost = cost.map(|cost| dollars(cost.microusd));
+    body.insert("cost".to_owned(), json!(cost));
     body.extend(live(live_view));
     if let Some(view) = live_view {
         body.extend(status(&view.status));
@@ -92,7 +99,6 @@ pub fn status(status: &RentalStatus) -> Map<String, Value> {
         "machine_id": status.machine,
         "billing": Some(&status.billing).filter(|billing| !billing.is_empty()),
         "price_per_hour": dollars(status.microusd_per_hour),
-        "cost": dollars(status.cost_microusd),
     }))
 }
 
