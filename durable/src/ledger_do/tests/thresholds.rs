@@ -107,14 +107,14 @@ fn a_new_period_tells_anew_and_the_alarm_finds_it_by_itself() {
     set(
         &mut rig,
         "organisation",
-        told(Period::Day, 36 * DOLLAR, &[10]),
+        told(Period::Day, 360 * DOLLAR, &[1]),
     );
     state(&mut rig, statement("a", 1, 0));
     rig.wait(minutes(60));
     let (messages, next) = ring(&mut rig);
     assert_eq!(messages.len(), 1);
-    // Nothing is left but the cap.
-    assert_eq!(next, Some(10 * HOUR));
+    // Nothing is left but the cap, which this day never reaches: it rings at midnight.
+    assert_eq!(next, Some(14 * HOUR));
     rig.now = START + Span::from_ms(14 * HOUR);
     let (messages, next) = ring(&mut rig);
     assert_eq!((messages, next), (vec![], Some(15 * HOUR)));
@@ -125,7 +125,7 @@ fn a_new_period_tells_anew_and_the_alarm_finds_it_by_itself() {
         actions(&messages),
         [(
             "budget.threshold_reached".to_owned(),
-            "10 % of $36.00 a day: $3.60 is spent".to_owned()
+            "1 % of $360.00 a day: $3.60 is spent".to_owned()
         )]
     );
 }
