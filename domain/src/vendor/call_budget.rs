@@ -110,8 +110,9 @@ pub enum Said {
     Nothing,
     /// It does not let this account in.
     Refused,
-    /// Something about another credential than the account's.
-    OfAnother,
+    /// Something that says nothing of whether this account is let in: about one permission, or about another
+    /// credential than its own.
+    Aside,
 }
 
 /// What is stored, so that an eviction does not knock on a door that was just closed.
@@ -253,7 +254,7 @@ impl CallBudget {
         // only "destroy" is out of order.
         let is_destroy = call.is_some_and(|call| call.priority == Priority::Destroy);
         match said {
-            Said::OfAnother => {}
+            Said::Aside => {}
             Said::Answered => self.pauses = BudgetRecord::default(),
             Said::TooMany { retry_after } => {
                 self.pauses.silent = Pause::default();
@@ -346,9 +347,9 @@ impl CallBudget {
             .count();
         let others = self.under_way.len() - destroys;
         let has_place = match (is_destroy, is_alone) {
-            // In trouble one knocks, the others wait for what it is told.
+            // In trouble one knocks, the others wait for what it is told; a "destroy" waits for no other.
             (true, true) => destroys == 0,
-            (false, true) => others == 0,
+            (false, true) => others == 0 && (self.pauses.limited.count == 0 || destroys == 0),
             (true, false) => destroys + others < MOST_UNDER_WAY,
             (false, false) => others < MOST_OTHERS && destroys + others < MOST_UNDER_WAY,
         };

@@ -9,7 +9,8 @@ use tidegate_domain::vendor::attempt::{Attempt, AttemptId, Ending, Stage};
 use tidegate_provider_api::{ErrorKind, ProviderError, Reply as VendorReply};
 
 use super::Account;
-use super::calls::{Ended, RETRY_CAP, is_passing, unreadable};
+use super::answers::{Ended, is_passing, unreadable};
+use super::calls::RETRY_CAP;
 use super::look::Shown;
 use crate::bindings::rental::{VendorAction, VendorFact};
 use crate::driver::Cx;

@@ -9,7 +9,7 @@ use tidegate_domain::vendor::attempt::AttemptId;
 use tidegate_provider_api::ProviderError;
 
 use super::Account;
-use super::calls::{Ended, shows_credential};
+use super::answers::{Ended, shows_credential};
 use crate::bindings::ObjectName;
 use crate::bindings::instance::InstanceCommand;
 use crate::bindings::journal::AuditEntry;

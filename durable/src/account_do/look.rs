@@ -13,7 +13,8 @@ use tidegate_provider_api::{
 };
 
 use super::Account;
-use super::calls::{Ended, RETRY_CAP, is_passing, unreadable};
+use super::answers::{Ended, is_passing, unreadable};
+use super::calls::RETRY_CAP;
 use crate::bindings::rental::VendorFact;
 use crate::driver::Cx;
 use crate::ports::StoreError;
@@ -203,7 +204,8 @@ impl Account {
         };
         tracked.region.clone_from(&machine.region);
         tracked.microusd_per_hour = machine.microusd_per_hour.or(tracked.microusd_per_hour);
-        let is_new = tracked.told.as_deref() != Some(&machine);
+        let is_back = std::mem::take(&mut tracked.told_absent);
+        let is_new = is_back || tracked.told.as_deref() != Some(&machine);
         let machine = Box::new(machine);
         tracked.told = Some(machine.clone());
         tracked.spec = None;
@@ -256,6 +258,7 @@ impl Account {
             return Ok(());
         };
         tracked.attempt.missed(cx.now, asked_at, in_list, lag);
+        tracked.told_absent = true;
         let never_came = tracked.attempt.is_over() && tracked.attempt.machine.is_none();
         self.changed.attempts.insert(id.clone());
         if never_came {

@@ -17,6 +17,7 @@
 //! scope: what a rental is to do (`Instance`), what may be spent (`Ledger`), a vendor's HTTP (`providers/`).
 
 mod act;
+mod answers;
 mod calls;
 mod configure;
 mod facts;
@@ -181,6 +182,11 @@ impl Account {
     fn provider(&self) -> Option<&'static dyn Provider> {
         let spec = self.row.spec.as_ref()?;
         provider_of(&spec.vendor)
+    }
+
+    /// Whether the vendor can be called.
+    fn can_call(&self) -> bool {
+        self.provider().is_some() && self.row.sealed.is_some()
     }
 
     /// Before anything else in a turn: what was under way when the object was last in memory is not any more.

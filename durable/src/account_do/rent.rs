@@ -8,7 +8,8 @@ use tidegate_domain::vendor::attempt::{Attempt, AttemptId, Ending, Failure, Next
 use tidegate_provider_api::{CreateSpec, ErrorKind, ProviderError, Reply as VendorReply};
 
 use super::Account;
-use super::calls::{Ended, RETRY_CAP, unreadable};
+use super::answers::{Ended, unreadable};
+use super::calls::RETRY_CAP;
 use super::look::Shown;
 use crate::bindings::rental::VendorFact;
 use crate::driver::Cx;

@@ -11,7 +11,8 @@ use tidegate_domain::vendor::attempt::Stage;
 use tidegate_domain::vendor::call_budget::Priority;
 use tidegate_provider_api::{Reply as VendorReply, Request};
 
-use super::calls::{Ask, Ended, Purpose, unreadable};
+use super::answers::{Ended, unreadable};
+use super::calls::{Ask, Purpose};
 use super::shop::read;
 use super::{Account, Poll, now, resolve};
 use crate::bindings::account::RotateAnswer;

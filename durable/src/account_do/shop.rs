@@ -9,7 +9,8 @@ use tidegate_provider_api::{
     CreateSpec, ErrorKind, Offer, Part, ProviderError, Query, Reply as VendorReply, Request,
 };
 
-use super::calls::{Ask, Ended, Purpose, unreadable};
+use super::answers::{Ended, unreadable};
+use super::calls::{Ask, Purpose};
 use super::{Account, Poll, now, resolve};
 use crate::bindings::account::{OffersAnswer, RegionsAnswer};
 use crate::driver::Cx;

@@ -13,7 +13,8 @@ use tidegate_provider_api::{
 };
 
 use super::Account;
-use super::calls::{Ended, RETRY_CAP, unreadable};
+use super::answers::{Ended, unreadable};
+use super::calls::RETRY_CAP;
 use crate::bindings::ObjectName;
 use crate::bindings::ledger::{LedgerCommand, WindowStatement};
 use crate::driver::Cx;
@@ -46,6 +47,7 @@ impl Account {
     ) -> Result<(), StoreError> {
         let id = MachineId::new(machine.id.as_str());
         self.changed.strays.insert(id.clone());
+        let mut is_reopened = false;
         let (row, step) = match self.strays.remove(&id) {
             Some(mut row) => {
                 let was_gone = row.closed_at();
@@ -54,6 +56,7 @@ impl Account {
                     // Between its two lives it cost nothing, as far as anybody knows.
                     row.costs(closed_at, 0);
                     row.billed_microusd = None;
+                    is_reopened = true;
                     self.drop_call(&Errand::BillStray(id.clone()));
                     self.note_found(cx.now, &machine, why);
                 }
@@ -74,7 +77,9 @@ impl Account {
             }
         };
         self.strays.insert(id.clone(), row);
-        self.note_machine(cx, &id, machine)?;
+        if self.note_machine(cx.now, &id, machine) || is_reopened {
+            self.state_window(cx, &id)?;
+        }
         self.take(cx, &id, step)
     }
 
@@ -90,13 +95,8 @@ impl Account {
         self.note(now, "account.stray_found", &machine.id, reason);
     }
 
-    /// What a stray is and costs now. The ledger hears of each change.
-    fn note_machine(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: &MachineId,
-        machine: Machine,
-    ) -> Result<(), StoreError> {
+    /// What a stray is and costs now. Whether that is news for the ledger.
+    fn note_machine(&mut self, now: Timestamp, id: &MachineId, machine: Machine) -> bool {
         let attempt = machine
             .marker
             .as_ref()
@@ -109,7 +109,7 @@ impl Account {
             Billing::Full | Billing::Disk | Billing::Unknown => machine.microusd_per_hour,
         };
         let Some(row) = self.strays.get_mut(id) else {
-            return Ok(());
+            return false;
         };
         let last = row.segments.last().map(|last| last.microusd_per_hour);
         let rate = rate
@@ -117,15 +117,12 @@ impl Account {
             .or(last.filter(|rate| *rate > 0))
             .unwrap_or(0);
         let from = match (row.segments.is_empty(), machine.billed_from_ms) {
-            (true, Some(from_ms)) => Timestamp::from_ms(from_ms).min(cx.now),
-            _ => cx.now,
+            (true, Some(from_ms)) => Timestamp::from_ms(from_ms).min(now),
+            _ => now,
         };
         row.machine = machine;
         self.changed.strays.insert(id.clone());
-        if row.costs(from, rate) {
-            self.state_window(cx, id)?;
-        }
-        Ok(())
+        row.costs(from, rate)
     }
 
     /// Tells the ledger what the stray's cost window looks like.
@@ -212,8 +209,9 @@ impl Account {
             | MachineState::Failed
             | MachineState::Unknown => Said::There { is_ending: false },
         };
-        if !matches!(said, Said::Gone { .. }) {
-            self.note_machine(cx, id, machine)?;
+        let is_there = !matches!(said, Said::Gone { .. });
+        if is_there && self.note_machine(cx.now, id, machine) {
+            self.state_window(cx, id)?;
         }
         self.stray_heard(cx, id, asked_at, said)
     }

@@ -19,7 +19,8 @@ use tidegate_provider_api::{
 };
 
 use super::Account;
-use super::calls::{Ask, Ended, Purpose, RETRY_CAP, is_passing, unreadable};
+use super::answers::{Ended, is_passing, unreadable};
+use super::calls::{Ask, Purpose, RETRY_CAP};
 use super::look::Shown;
 use crate::bindings::ObjectName;
 use crate::bindings::directory::DirectoryCommand;
@@ -71,7 +72,7 @@ impl Account {
 
     /// Begins a sweep when one is due, and asks for the next page of the one that runs.
     pub(super) fn continue_sweep(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
-        if self.provider().is_none() {
+        if !self.can_call() {
             return Ok(());
         }
         if self.sweep.is_none() {

@@ -6,7 +6,8 @@
 use tidegate_domain::time::Timestamp;
 use tidegate_provider_api::{ErrorKind, ProviderError, Reply as VendorReply, Request};
 
-use super::calls::{Ask, Ended, Purpose, unreadable};
+use super::answers::{Ended, unreadable};
+use super::calls::{Ask, Purpose};
 use super::shop::{PATIENCE, not_connected, read, take_late};
 use super::{Account, Poll, now, resolve};
 use crate::bindings::account::{PermissionReport, TestReport};

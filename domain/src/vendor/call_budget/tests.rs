@@ -253,7 +253,7 @@ fn what_another_credential_is_told_says_nothing_of_this_one() {
     budget.end(T0, 1, Said::Refused);
     let before = budget.record();
     budget.begin(T0, 2, Priority::Shop);
-    budget.end(T0, 2, Said::OfAnother);
+    budget.end(T0, 2, Said::Aside);
     assert_eq!(budget.record(), before);
 }
 
@@ -313,7 +313,7 @@ proptest! {
         for (kind, ends, pause) in steps {
             now = now + Span::from_ms(pause);
             if !under_way.is_empty() {
-                let said = [Said::Answered, Said::Nothing, Said::Refused, Said::OfAnother];
+                let said = [Said::Answered, Said::Nothing, Said::Refused, Said::Aside];
                 if let Some(said) = said.get(ends) {
                     budget.end(now, under_way.remove(0), *said);
                 }

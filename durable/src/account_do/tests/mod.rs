@@ -1,1 +1,15 @@
+mod act;
+mod checklist;
+mod cloud;
+mod configure;
+mod crashes;
+mod credential;
+mod hint;
+mod look;
+mod rent;
+mod rotate;
+mod shop;
+mod strays;
+mod sweep;
 pub(super) mod vendor;
+mod world;

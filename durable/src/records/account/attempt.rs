@@ -32,6 +32,9 @@ pub struct Tracked {
     /// The machine as the instance was last told.
     #[serde(default)]
     pub told: Option<Box<Machine>>,
+    /// The instance was told since that the vendor does not show it.
+    #[serde(default)]
+    pub told_absent: bool,
     /// What the instance was told when it came to nothing, to be told again when it asks.
     #[serde(default)]
     pub outcome: Option<VendorFact>,
@@ -52,6 +55,7 @@ impl Tracked {
             listed_in: None,
             microusd_per_hour: None,
             told: None,
+            told_absent: false,
             outcome: None,
             acts: 0,
         }

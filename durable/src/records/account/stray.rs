@@ -35,6 +35,14 @@ impl StrayRow {
         }
     }
 
+    /// Since when it costs something, as far as anybody knows.
+    pub fn costs_since(&self) -> Timestamp {
+        let first = self.segments.first();
+        first.map_or(self.stray.first_seen, |first| {
+            Timestamp::from_ms(first.from_ms)
+        })
+    }
+
     /// From now on it costs this; whether that is news.
     pub fn costs(&mut self, from: Timestamp, microusd_per_hour: u64) -> bool {
         let last = self.segments.last();
