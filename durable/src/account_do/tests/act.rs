@@ -101,7 +101,7 @@ fn a_destroy_of_a_machine_that_is_not_known_yet_goes_when_it_is() {
     world.rent("a");
     world.act("a", Destroy, 1);
     let create = Request::Create(spec("a"));
-    assert_eq!(world.calls(), [create.clone()]);
+    assert_eq!(world.calls(), std::slice::from_ref(&create));
     world.rig.evict();
     world.facts.clear();
     // An eviction: nobody knows what became of the "create".
@@ -228,7 +228,7 @@ fn not_found_is_an_absence_and_for_a_stop_a_refusal_too() {
     };
     let gone = error(ErrorKind::NotFound, "destroy");
     world.answer(&destroy("m1"), Err(gone));
-    assert_eq!(world.take_facts(), [absent.clone()]);
+    assert_eq!(world.take_facts(), std::slice::from_ref(&absent));
     world.act("a", Stop, 2);
     let error = error(ErrorKind::NotFound, "stop");
     world.answer(&stop(), Err(error.clone()));

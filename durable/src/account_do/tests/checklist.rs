@@ -198,7 +198,7 @@ fn p4_a_machine_that_the_vendor_takes_away_is_told_by_the_next_list() {
         state: MachineState::Terminating,
         ..machine("m1", "a")
     };
-    world.sweep(&[reclaimed.clone()]);
+    world.sweep(std::slice::from_ref(&reclaimed));
     assert_eq!(world.take_facts(), [seen(reclaimed)]);
 }
 

@@ -32,7 +32,7 @@ enum Cut {
 #[derive(Clone, Debug)]
 enum Happening {
     Command(Box<AccountCommand>),
-    Answer(EffectId, Outcome),
+    Answer(EffectId, Box<Outcome>),
     Alarm,
 }
 
@@ -89,7 +89,7 @@ impl Run {
         let ran = match happening {
             Happening::Command(command) => self.rig.try_call(command),
             Happening::Answer(id, outcome) => {
-                let outcome = outcome.clone();
+                let outcome = Outcome::clone(outcome);
                 self.rig
                     .turn(|driver, host| driver.done(host, *id, outcome))
             }
@@ -163,15 +163,14 @@ impl Run {
                         self.hear(&message);
                     }
                     let delivered = Outcome::Delivered { reply };
-                    self.waiting.push_back(Happening::Answer(id, delivered));
+                    self.waiting
+                        .push_back(Happening::Answer(id, Box::new(delivered)));
                 }
                 Effect::Vendor(call) => self.serve(&call),
                 other => panic!("not an effect of an account: {other:?}"),
             }
         }
-        let is_call = |happening: &&Happening| {
-            matches!(happening, Happening::Answer(_, Outcome::Vendor { .. }))
-        };
+        let is_call = |happening: &&Happening| matches!(happening, Happening::Answer(_, outcome) if matches!(**outcome, Outcome::Vendor { .. }));
         let under_way = self.waiting.iter().filter(is_call).count();
         self.most_under_way = self.most_under_way.max(under_way);
     }
@@ -214,7 +213,8 @@ impl Run {
             error,
             latency_ms: 1,
         };
-        self.waiting.push_back(Happening::Answer(call.id, outcome));
+        self.waiting
+            .push_back(Happening::Answer(call.id, Box::new(outcome)));
     }
 
     /// Everything happens, until so much time has passed. The directory wakes the account every five minutes.

@@ -192,7 +192,7 @@ fn only_what_is_new_is_told_of_a_machine_in_a_list() {
         state: MachineState::Stopped,
         ..machine("m1", "a")
     };
-    world.sweep(&[stopped.clone()]);
+    world.sweep(std::slice::from_ref(&stopped));
     assert_eq!(world.take_facts(), [seen(stopped.clone())]);
     world.sweep(&[stopped]);
     world.assert_idle();

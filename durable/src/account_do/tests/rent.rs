@@ -66,7 +66,7 @@ fn a_clear_no_ends_the_attempt() {
         world.facts.clear();
         world.answer(&create(), Err(error.clone()));
         let refused = VendorFact::CreateRefused { error };
-        assert_eq!(world.take_facts(), [refused.clone()]);
+        assert_eq!(world.take_facts(), std::slice::from_ref(&refused));
         assert_eq!(world.view().live, 0);
         assert_eq!(world.rig.count("calls"), 0);
         // Whoever asks again is told again.

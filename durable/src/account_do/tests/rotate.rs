@@ -17,8 +17,8 @@ fn verified() -> VendorReply {
 /// The credential that the next call would carry.
 fn in_use(world: &mut World) -> String {
     world.look("a");
-    let place = world.open.iter();
-    let call = place.filter(|call| call.request == get("m1")).next_back();
+    let mut open = world.open.iter();
+    let call = open.rfind(|call| call.request == get("m1"));
     call.unwrap().credential.sealed.clone()
 }
 
