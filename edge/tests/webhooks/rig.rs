@@ -99,6 +99,7 @@ impl Rig {
             admin_key: Some(Secret::from("admin-key-0123456789")),
             gate: Default::default(),
             manners: Default::default(),
+            public_url: None,
         };
         Self {
             gateway: Gateway::new(config, Box::new(Seeded::new(3))),
