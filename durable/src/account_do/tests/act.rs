@@ -264,3 +264,22 @@ fn a_destroy_of_a_machine_that_is_gone_is_asked_of_the_vendor_all_the_same() {
     ));
     world.assert_idle();
 }
+
+#[test]
+fn once_the_vendor_has_taken_it_back_two_answers_that_it_is_gone_are_enough() {
+    for (is_taken, live) in [(false, 1), (true, 0)] {
+        let mut world = World::renting(PLAIN);
+        world.act("a", Destroy, 1);
+        if is_taken {
+            world.answer(&destroy("m1"), Ok(accepted()));
+        }
+        // The vendor's lag is two minutes: without its word such an answer says nothing yet.
+        for _ in 0..2 {
+            world.rig.wait(secs(5));
+            world.look("a");
+            let gone = error(ErrorKind::NotFound, "get");
+            world.answer(&super::world::get("m1"), Err(gone));
+        }
+        assert_eq!(world.view().live, live);
+    }
+}

@@ -99,3 +99,21 @@ fn an_account_that_is_not_connected_is_not_found() {
     assert_eq!(answer, HintAnswer::NotFound);
     assert_eq!(world.rig.count("hints"), 0);
 }
+
+#[test]
+fn a_region_that_is_wanted_while_everything_is_due_is_listed_once() {
+    let mut world = World::renting(PLAIN);
+    world.wait(secs(295));
+    for event in ["e1", "e2"] {
+        world.ask::<HintAnswer>(&hint(event, "d", None));
+        world.rig.wait(secs(1));
+        // The second comes too soon after the list that the first one caused.
+        if event == "e1" {
+            world.answer(&list("r1", None), Ok(page(vec![machine("m1", "a")], None)));
+        }
+    }
+    world.wait(secs(3));
+    world.answer(&list("r1", None), Ok(page(vec![machine("m1", "a")], None)));
+    world.wait(secs(60));
+    world.assert_idle();
+}
