@@ -41,7 +41,7 @@ export class Gateway {
 
   /** One of its own, ended with the test (or suite) `t`. Its objects and its log stay until the run's end. */
   static async start(t, env = {}) {
-    const port = await freePort();
+    const port = env.PORT ?? (await freePort());
     const stateDir = folder("gateway");
     const gateway = new Gateway(`http://127.0.0.1:${port}`);
     gateway.log = join(stateDir, "workerd.log");
