@@ -10,6 +10,7 @@ use crate::bindings::instance::InstanceCommand;
 use crate::driver::Cx;
 use crate::ports::StoreError;
 use crate::records::columns::LARGEST_INTEGER;
+use crate::records::rented::RentalRecord;
 
 impl Fleet {
     pub(super) fn hear(
@@ -27,8 +28,12 @@ impl Fleet {
         }
         let Some(server) = self.servers.get_mut(instance) else {
             // A leftover of a registration that is gone. Its last generation is gone too, so it gets the
-            // one that nothing outranks; ids are minted at random and never come back.
-            let generation = LARGEST_INTEGER.unsigned_abs();
+            // one that nothing outranks; ids are minted at random and never come back. Except for one that
+            // is rented: it comes back into rotation, with the generation that follows its row's.
+            let generation = RentalRecord::load(cx.sql, instance)?
+                .map_or(LARGEST_INTEGER.unsigned_abs(), |rental| {
+                    rental.server_generation
+                });
             self.tell(cx, instance, &InstanceCommand::Remove { generation })?;
             return Ok(FleetAnswer::Done);
         };

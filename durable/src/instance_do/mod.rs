@@ -108,6 +108,8 @@ impl Object for Instance {
                 self.remove(cx, generation)?;
                 done()
             }
+            // Whether a rented server drains is its life's to say: the fleet may have heard less of that.
+            InstanceCommand::Drain | InstanceCommand::Resume if self.rental.is_some() => done(),
             InstanceCommand::Drain => self.note(cx, Event::DrainRequested),
             InstanceCommand::Resume => self.note(cx, Event::Undrained),
             InstanceCommand::HealthCheck => self.check_now(cx),

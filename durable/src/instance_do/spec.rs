@@ -5,6 +5,7 @@
 use tidegate_domain::instance::{self as machine, Event, InstanceRecord};
 
 use super::behind::WriteBehind;
+use super::rental::Rental;
 use super::{Instance, checks, store};
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{FleetCommand, ReliabilityPolicy};
@@ -44,13 +45,22 @@ impl Instance {
         let fresh = machine::Instance::new(store::salt(cx), limits, numbers, cx.now);
         let mut machine = match self.machine.take() {
             Some(old) => self.at_new_address(cx, &old, &fresh)?,
-            None => fresh,
+            None => {
+                // Registered again: an announcement of the time before may still be on its way to the fleet,
+                // and must not be the last that it hears.
+                self.due.announce |= self.stored.sequence > 0;
+                fresh
+            }
         };
         if let Some(check) = first_check {
             machine.restore_ring(checks::ring_of(check));
         }
         self.behind.write_figures(cx, &machine)?;
         self.machine = Some(machine);
+        if self.rental.as_ref().is_some_and(Rental::is_draining) {
+            // It began before there was a server to drain.
+            self.hear(cx, Event::DrainRequested, None)?;
+        }
         self.hear(cx, Event::Tick, None)?;
         Ok(())
     }

@@ -236,6 +236,20 @@ fn it_is_in_rotation_exactly_while_its_object_says_so() {
     );
     assert_eq!(snapshot(&mut rig).servers, []);
 
+    // What its server announced in its last moments comes late, and must not keep it out for good.
+    let late = FleetCommand::Announce {
+        event_id: "instance/acme/a/1".to_owned(),
+        instance: "a".to_owned(),
+        status: ServerStatus {
+            state: ServerState::Draining,
+            ..ServerStatus::default()
+        },
+        sequence: 1,
+    };
+    let (_, messages) = settle(&mut rig, &late);
+    let removal = to(&messages, "instance/acme/a")[0];
+    assert_eq!(removal["generation"], 2);
+
     says(&mut rig, 6, status_of(RentalState::Stopped));
     let messages = says(&mut rig, 7, status_of(RentalState::Ready));
     let configure = to(&messages, "instance/acme/a")[0];

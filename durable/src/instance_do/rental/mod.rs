@@ -361,6 +361,11 @@ impl Rental {
         Ok(())
     }
 
+    /// Whether it takes no new requests because its life says so.
+    pub(super) const fn is_draining(&self) -> bool {
+        matches!(self.life.state(), State::Draining(_))
+    }
+
     /// Whether requests may be sent to it, as far as its life says.
     const fn is_in_rotation(&self) -> bool {
         matches!(self.life.state(), State::Ready | State::Draining(_))

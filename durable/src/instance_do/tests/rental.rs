@@ -402,6 +402,41 @@ fn it_idles_out_is_given_back_and_the_ledger_hears_of_every_step() {
 }
 
 #[test]
+fn what_the_fleet_has_not_heard_yet_does_not_undrain_it() {
+    let mut rented = Rented::serving();
+    let configure = configure(spec(1));
+    let turn = tell(&mut rented.rig, &configure);
+    rented.settle(turn);
+    grant(&mut rented.rig, "r1");
+    rented.say(&InstanceCommand::Do {
+        verb: RentalVerb::Drain,
+        actor: "admin".to_owned(),
+    });
+    for command in [InstanceCommand::Resume, InstanceCommand::Drain] {
+        rented.say(&command);
+        assert_eq!(denied(&ask(&mut rented.rig, "r2")), DeniedWire::Draining);
+    }
+    rented.say(&InstanceCommand::Do {
+        verb: RentalVerb::Resume,
+        actor: "admin".to_owned(),
+    });
+    rented.say(&InstanceCommand::Drain);
+    grant(&mut rented.rig, "r3");
+}
+
+#[test]
+fn a_drain_that_came_before_the_registration_holds_for_it() {
+    let mut rented = Rented::serving();
+    rented.say(&InstanceCommand::Do {
+        verb: RentalVerb::Drain,
+        actor: "admin".to_owned(),
+    });
+    let turn = tell(&mut rented.rig, &configure(spec(1)));
+    rented.settle(turn);
+    assert_eq!(denied(&ask(&mut rented.rig, "r1")), DeniedWire::Draining);
+}
+
+#[test]
 fn statements_of_a_window_are_numbered_and_an_eviction_does_not_begin_them_anew() {
     let mut rented = Rented::launched(launch_at("runpod"));
     rented.hear(VendorFact::CreateSent);

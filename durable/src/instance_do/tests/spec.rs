@@ -179,10 +179,12 @@ fn a_late_entry_does_not_bring_a_removed_server_back() {
         assert_eq!(tell(&mut rig, &limited(generation, 2)).effects, []);
         assert_eq!(denied(&ask(&mut rig, "r1")), DeniedWire::NotRegistered);
     }
-    tell(&mut rig, &limited(4, 2));
-    // A new one; only the numbers of its announcements go on, since the fleet has seen the earlier ones.
+    // A new one; only the numbers of its announcements go on, since the fleet has seen the earlier ones. It
+    // says at once how it is, so that a late one of those is not the last word.
+    let (sequence, status) = announcement(&tell(&mut rig, &limited(4, 2)));
+    assert_eq!((sequence, status.state), (2, ServerState::Healthy));
     assert_eq!(view(&mut rig).totals.failures, 0);
-    assert_eq!(announcement(&eject(&mut rig)).0, 2);
+    assert_eq!(announcement(&eject(&mut rig)).0, 3);
 }
 
 #[test]
