@@ -101,6 +101,16 @@ pub(crate) static FORM: CredentialForm = CredentialForm {
             choices: &ROOT_DEVICES,
             default: Some(DEFAULT_ROOT_DEVICE),
         },
+        Field {
+            name: "system_disk_gb",
+            label: "Disk for the system",
+            kind: FieldKind::Text,
+            required: false,
+            help: "GB of the first disk that the image's own system takes: they are added to what a profile asks \
+                   for. At least the size of the image's snapshot.",
+            choices: &[],
+            default: Some("50"),
+        },
     ],
     least_privilege: include_str!("policy.json"),
     help: "In the IAM console make a policy from the text below, then a user without console access that has this \

@@ -44,7 +44,8 @@ pub(crate) fn form(cx: &EncodeCx<'_>, spec: &CreateSpec) -> Result<String, Provi
         "BlockDeviceMapping.1.DeviceName",
         settings::root_device(cx.settings),
     );
-    form.add("BlockDeviceMapping.1.Ebs.VolumeSize", spec.disk_gb);
+    let disk_gb = settings::system_disk_gb(cx.settings).saturating_add(spec.disk_gb);
+    form.add("BlockDeviceMapping.1.Ebs.VolumeSize", disk_gb);
     form.add("BlockDeviceMapping.1.Ebs.VolumeType", "gp3");
     form.add("BlockDeviceMapping.1.Ebs.DeleteOnTermination", true);
     add_place(&mut form, cx.settings, &spec.region, zone);

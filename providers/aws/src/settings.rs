@@ -19,6 +19,11 @@ pub(crate) const DEFAULT_AMI: &str = "resolve:ssm:/aws/service/deeplearning/ami/
 pub(crate) const DEFAULT_ROOT_DEVICE: &str = "/dev/sda1";
 pub(crate) const ROOT_DEVICES: [&str; 2] = [DEFAULT_ROOT_DEVICE, "/dev/xvda"];
 
+/// Room for the system itself, beside what a profile asks for. A root volume smaller than its image's snapshot is
+/// refused (`InvalidBlockDeviceMapping`), and images with driver and toolkit take 35 GB and more.
+const DEFAULT_SYSTEM_DISK_GB: u32 = 50;
+const MOST_SYSTEM_DISK_GB: u32 = 1_000;
+
 /// A setting that may differ from place to place.
 struct Placed {
     name: &'static str,
@@ -74,12 +79,21 @@ pub(crate) fn check(settings: &Settings) -> Result<(), CredentialRefused> {
     for placed in &PLACED {
         check_placed(settings, &regions, placed)?;
     }
-    match settings.get("root_device") {
-        Some(device) if !ROOT_DEVICES.contains(&device) => {
-            Err(refused("root_device", "must be `/dev/sda1` or `/dev/xvda`"))
+    if let Some(device) = settings.get("root_device")
+        && !ROOT_DEVICES.contains(&device)
+    {
+        return Err(refused("root_device", "must be `/dev/sda1` or `/dev/xvda`"));
+    }
+    match settings.get("system_disk_gb") {
+        Some(size) if read_system_disk(size).is_none() => {
+            Err(refused("system_disk_gb", "must be a number from 0 to 1000"))
         }
         _ => Ok(()),
     }
+}
+
+fn read_system_disk(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|gb| *gb <= MOST_SYSTEM_DISK_GB)
 }
 
 fn check_region(region: &str) -> Result<(), CredentialRefused> {
@@ -171,6 +185,14 @@ pub(crate) fn zones_with<'a>(settings: &'a Settings, name: &str, region: &str) -
 /// What the images call their first disk.
 pub(crate) fn root_device(settings: &Settings) -> &str {
     settings.get("root_device").unwrap_or(DEFAULT_ROOT_DEVICE)
+}
+
+/// What the system itself takes of the first disk.
+pub(crate) fn system_disk_gb(settings: &Settings) -> u32 {
+    settings
+        .get("system_disk_gb")
+        .and_then(read_system_disk)
+        .unwrap_or(DEFAULT_SYSTEM_DISK_GB)
 }
 
 /// Whether a text has the form of a region of the partition `aws`: a host name is made of it.

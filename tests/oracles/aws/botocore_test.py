@@ -28,6 +28,7 @@ PLACED = {
     "security_group_id": "us-east-1=sg-1",
     "key_name": "my key",
     "root_device": "/dev/xvda",
+    "system_disk_gb": "8",
 }
 PLAIN = {"regions": "us-east-1", "security_group_id": "sg-1"}
 PERMISSIONS = [

@@ -119,9 +119,28 @@ fn settings_that_will_not_do_are_named_with_what_to_do() {
             vec![("regions", "us-east-1"), ("root_device", "/dev/nvme0n1")],
             "`root_device` must be `/dev/sda1` or `/dev/xvda`",
         ),
+        (
+            vec![("regions", "us-east-1"), ("system_disk_gb", "1001")],
+            "`system_disk_gb` must be a number from 0 to 1000",
+        ),
+        (
+            vec![("regions", "us-east-1"), ("system_disk_gb", "50 GB")],
+            "`system_disk_gb` must be a number from 0 to 1000",
+        ),
     ] {
         assert_eq!(refusal(&pairs).as_deref(), Some(words), "{pairs:?}");
     }
+}
+
+#[test]
+fn the_form_shows_the_size_that_is_taken_without_an_answer() {
+    let field = crate::form::FORM
+        .settings
+        .iter()
+        .find(|field| field.name == "system_disk_gb");
+    let shown = field.unwrap().default.unwrap();
+    let taken = settings::system_disk_gb(&map(&[("regions", "us-east-1")]));
+    assert_eq!(shown, taken.to_string());
 }
 
 #[test]

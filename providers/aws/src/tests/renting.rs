@@ -28,7 +28,7 @@ fn a_launch_says_everything_at_once() {
             ("MaxCount", "1"),
             ("ClientToken", name),
             ("BlockDeviceMapping.1.DeviceName", "/dev/sda1"),
-            ("BlockDeviceMapping.1.Ebs.VolumeSize", "120"),
+            ("BlockDeviceMapping.1.Ebs.VolumeSize", "170"),
             ("BlockDeviceMapping.1.Ebs.VolumeType", "gp3"),
             ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
             ("Placement.AvailabilityZone", "us-east-1b"),
@@ -132,6 +132,7 @@ fn a_subnet_brings_its_zone_and_takes_the_group_with_it() {
         ("security_group_id", "us-east-1=sg-us"),
         ("key_name", "mine"),
         ("root_device", "/dev/xvda"),
+        ("system_disk_gb", "8"),
     ]);
     let said = pairs(&account.body(&create(spec())));
     for (name, expected) in [
@@ -143,6 +144,7 @@ fn a_subnet_brings_its_zone_and_takes_the_group_with_it() {
         ("Placement.AvailabilityZone", None),
         ("KeyName", Some("mine")),
         ("BlockDeviceMapping.1.DeviceName", Some("/dev/xvda")),
+        ("BlockDeviceMapping.1.Ebs.VolumeSize", Some("128")),
         // Without an image of one's own, the newest of AWS's.
         (
             "ImageId",
