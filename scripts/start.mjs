@@ -1,10 +1,11 @@
-// `npm start`: from a fresh checkout to a gateway that answers, with a small real model behind it.
-// Installs what is missing, builds, runs `wrangler dev` on loopback and the model server, registers
-// the one with the other, and prints what to paste. Ctrl-C ends all of it.
+// `npm start`: from a fresh checkout to a gateway that answers, with a small real model behind it and a pretend
+// cloud to rent from. Installs what is missing, builds, runs `wrangler dev` on loopback, the model server and the
+// cloud, registers them, and prints what to paste. Ctrl-C ends all of it.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "./build.mjs";
+import { connect, invitation, originsOf, startCloud } from "./cloud.mjs";
 import { python, wranglerNode } from "./install.mjs";
 import { MODULES, ROOT, STATE } from "./paths.mjs";
 import { assertFree, portFrom } from "./ports.mjs";
@@ -21,6 +22,7 @@ function developmentSecrets() {
   const kept = existsSync(DEV_FILE) ? JSON.parse(readFileSync(DEV_FILE, "utf8")) : {};
   kept.admin_key ??= randomBytes(24).toString("base64url");
   kept.tidegate_secret ??= randomBytes(32).toString("base64url");
+  kept.cloud_key ??= `rpa_${randomBytes(20).toString("hex")}`;
   keep(kept);
   return kept;
 }
@@ -29,8 +31,7 @@ function keep(secrets) {
   writeFileSync(DEV_FILE, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
 }
 
-async function startModelServer(port) {
-  const interpreter = await python(join(MODEL_SERVER, "requirements.txt"));
+async function startModelServer(port, interpreter) {
   const log = join(STATE, "model-server.log");
   say(`starting the model server on port ${port} (its output: ${log})`);
   const server = start("the model server", interpreter, [join(MODEL_SERVER, "serve.py"), "--host", "127.0.0.1", "--port", String(port)], { log });
@@ -40,11 +41,19 @@ async function startModelServer(port) {
   return { server, url, model: data[0].id };
 }
 
-async function startGateway(port, secrets) {
+async function startGateway(port, secrets, origins) {
   const log = join(STATE, "wrangler.log");
   const envFile = join(STATE, "dev.env");
   // Here nobody overwrites the address header that wrangler.toml names, so it is not believed.
-  writeFileSync(envFile, `ADMIN_KEY=${secrets.admin_key}\nTIDEGATE_SECRET=${secrets.tidegate_secret}\nALLOW_LOOPBACK=1\nCLIENT_ADDRESS_HEADER=\nVENDOR_ORIGINS=${process.env.VENDOR_ORIGINS ?? ""}\n`, { mode: 0o600 });
+  const set = {
+    ADMIN_KEY: secrets.admin_key,
+    TIDEGATE_SECRET: secrets.tidegate_secret,
+    ALLOW_LOOPBACK: "1",
+    CLIENT_ADDRESS_HEADER: "",
+    PUBLIC_URL: `http://127.0.0.1:${port}`,
+    VENDOR_ORIGINS: origins,
+  };
+  writeFileSync(envFile, Object.entries(set).map(([name, value]) => `${name}=${value}\n`).join(""), { mode: 0o600 });
   say(`starting wrangler dev on port ${port} (its output: ${log})`);
   const gateway = start("wrangler dev", wranglerNode(), [
     join(MODULES, "wrangler", "bin", "wrangler.js"), "dev", "--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0",
@@ -59,7 +68,7 @@ async function admin(url, secrets, method, path, body) {
   const response = await fetch(url + path, {
     method,
     headers: { "content-type": "application/json", "x-api-key": secrets.admin_key },
-    body: JSON.stringify(body),
+    body: body === undefined ? undefined : JSON.stringify(body),
   });
   const text = await response.text();
   return { status: response.status, text, json: () => JSON.parse(text) };
@@ -84,7 +93,7 @@ async function inferenceKey(url, secrets) {
   return secrets.key;
 }
 
-function welcome({ url, key, model, adminKey }) {
+function welcome({ url, key, model, adminKey, rented }) {
   return `
 Tidegate is ready.
 
@@ -104,8 +113,8 @@ stream = client.chat.completions.create(model="${model}", stream=True, messages=
 for chunk in stream:
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)
-
-Ctrl-C ends the gateway and the model server.
+${invitation({ url, key, adminKey, model: rented })}
+Ctrl-C ends the gateway, the model server and the pretend cloud.
 `;
 }
 
@@ -116,11 +125,14 @@ await program(async () => {
   await assertFree("MODEL_PORT", modelPort);
   await build();
   const secrets = developmentSecrets();
-  const { server, url: endpoint, model } = await startModelServer(modelPort);
-  const { gateway, url } = await startGateway(port, secrets);
+  const interpreter = await python(join(MODEL_SERVER, "requirements.txt"));
+  const { server, url: endpoint, model } = await startModelServer(modelPort, interpreter);
+  const { cloud, info } = await startCloud({ interpreter, modelServer: MODEL_SERVER, key: secrets.cloud_key });
+  const { gateway, url } = await startGateway(port, secrets, originsOf(info));
   await register(url, secrets, model, endpoint);
+  const rented = await connect((...call) => admin(url, secrets, ...call), secrets.cloud_key);
   const key = await inferenceKey(url, secrets);
-  console.log(welcome({ url, key, model, adminKey: secrets.admin_key }));
-  const ended = await Promise.race([server, gateway].map((entry) => entry.exit.then((why) => `${entry.name} ended by itself (${why}). Its output is in ${entry.log}.`)));
+  console.log(welcome({ url, key, model, adminKey: secrets.admin_key, rented }));
+  const ended = await Promise.race([server, cloud, gateway].map((entry) => entry.exit.then((why) => `${entry.name} ended by itself (${why}). Its output is in ${entry.log}.`)));
   throw new Trouble(ended);
 });
