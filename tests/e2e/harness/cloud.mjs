@@ -1,5 +1,6 @@
 // A pretend cloud for one suite (tests/simcloud): two vendors over real HTTP, real processes as their machines,
 // a meter that is nobody's but its own, and an API to make it misbehave.
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../../scripts/paths.mjs";
 import { exchange } from "./http.mjs";
@@ -42,8 +43,7 @@ export class Cloud {
     return this.info.keys.find((key) => key.vendor === vendor);
   }
 
-  /** An order to the cloud itself, or a look at it. */
-  async order(method, path, body) {
+  async #exchange(method, path, body) {
     const reply = await exchange(this.info.control, {
       method,
       path: `/control/${path}`,
@@ -52,7 +52,18 @@ export class Cloud {
       hangsAfterMs: 120_000,
     });
     if (reply.status >= 300) throw new Error(`simcloud: ${method} ${path}: ${reply.status} ${reply.text}`);
+    return reply;
+  }
+
+  /** An order to the cloud itself, or a look at it. */
+  async order(method, path, body) {
+    const reply = await this.#exchange(method, path, body);
     return reply.text === "" ? undefined : reply.json;
+  }
+
+  /** What a machine has printed. */
+  async printed(machine) {
+    return (await this.#exchange("GET", `machines/${machine}/log`)).text;
   }
 
   /** Waits until so many machines are in a state. */
@@ -77,7 +88,30 @@ export class Cloud {
     return this.order("POST", "clock", { advance_ms: ms });
   }
 
+  /** Notes what only the gateway and a machine may know, as the environment of the machine's process has it. */
+  noteSecrets(instance) {
+    let found = 0;
+    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+      const variables = environment(pid);
+      if (!variables.TIDEGATE_BOOT_URL?.endsWith(`~${instance}`)) continue;
+      found += 1;
+      secret("server key", variables.LLAMA_API_KEY);
+      secret("boot token", variables.TIDEGATE_BOOT_TOKEN);
+    }
+    if (found === 0) throw new Error(`no process runs for ${instance}`);
+  }
+
   end() {
     return this.#process.end();
+  }
+}
+
+function environment(pid) {
+  try {
+    const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter((pair) => pair.includes("="));
+    return Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+  } catch {
+    // Ended meanwhile, or somebody else's.
+    return {};
   }
 }

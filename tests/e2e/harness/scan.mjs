@@ -100,7 +100,7 @@ const isReport = (path) => path === SECRETS || path === HEARD || path.endsWith("
  * its server, and what was said everywhere outside. */
 function mayBeHeard({ kind, text }, entry, secrets) {
   if (SAID.includes(kind)) return true;
-  if (kind === "api key") return entry.minting === true;
+  if (kind === "api key" || kind === "ssh key") return entry.minting === true;
   const itsOwn = (other) => other.kind === "server key" && other.text === text && other.origin === entry.origin;
   return entry.by === "server" && secrets.some(itsOwn);
 }

@@ -52,7 +52,7 @@ function hear(entry) {
 
 /** What a client got for which request; `head` is the beginning of the body. */
 export function answer(method, path, status, headers, head) {
-  const minting = method === "POST" && /^\/admin\/keys\b/.test(path);
+  const minting = method === "POST" && /^\/admin\/(keys\b|instances\/[^/]+\/ssh-key$)/.test(path);
   hear({ by: "client", what: `${method} ${path} → ${status}`, minting, text: `${JSON.stringify(headers)}\n${head.toString("latin1")}` });
 }
 
