@@ -34,6 +34,7 @@ fn a_credential_is_sealed_before_anybody_is_asked_and_shown_to_nobody() {
             configure["spec"]["fingerprint"],
             connect["entry"]["fingerprint"]
         );
+        assert_eq!(answer.body["fingerprint"], connect["entry"]["fingerprint"]);
         let record = format!("account/{id}");
         let opened = rig.opened(&record, "credential", &connect["sealed"]);
         let opened: Value = serde_json::from_str(&opened).unwrap();
@@ -64,6 +65,7 @@ fn an_account_is_listed_at_its_vendor_and_shown_with_what_its_object_does() {
         }),
     );
     let shown = rig.get(&path(&id)).body;
+    assert_eq!(shown["fingerprint"], list["data"][0]["fingerprint"]);
     assert_eq!(
         (&shown["live_attempts"], &shown["calls"]),
         (&json!(2), &json!(1))

@@ -17,6 +17,7 @@ pub fn registered(account: &AccountEntryView) -> Map<String, Value> {
         "vendor": account.entry.vendor,
         "label": account.entry.label,
         "settings": account.entry.settings,
+        "fingerprint": account.entry.fingerprint,
         "created_at": moment(account.created_at_ms),
         "updated_at": moment(account.updated_at_ms),
     }))
