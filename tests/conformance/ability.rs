@@ -3,9 +3,9 @@
 //! Invariant: nothing is skipped. Where a vendor lacks what a test is about, the vendor's adapter must say so
 //! before anything is sent, and that is what the test finds out there instead.
 
-use tidegate_provider_api::{Capability, ErrorKind, MachineState, Request};
+use tidegate_provider_api::{Capability, ErrorKind, MachineState, Request, Switch};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, SHORT_LIFE_MS};
 
 /// An ability that a test may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,20 @@ pub enum Ability {
     PublicTls,
     /// A bill for one machine.
     Bills,
+    /// A machine that nobody looks after ends in time.
+    TimeLimit,
 }
 
 impl Ability {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Spot,
+        Self::StopStart,
+        Self::PublicTls,
+        Self::Bills,
+        Self::TimeLimit,
+    ];
+
     /// Whether a vendor has it.
     pub const fn is_of(self, capability: &Capability) -> bool {
         match self {
@@ -28,6 +39,7 @@ impl Ability {
             Self::StopStart => capability.stop_start,
             Self::PublicTls => capability.public_tls,
             Self::Bills => capability.bills,
+            Self::TimeLimit => capability.time_limit.is_some(),
         }
     }
 
@@ -61,6 +73,13 @@ impl Ability {
                 let machine = rig.running(1);
                 let bill = rig.bill_request(&machine);
                 not_sent(rig, bill);
+            }
+            Self::TimeLimit => {
+                let switches = rig.capability.switches();
+                assert_eq!(switches, [Switch::Alarm, Switch::Sweep]);
+                let machine = rig.short_lived();
+                rig.sim.advance(SHORT_LIFE_MS * 2);
+                assert_eq!(rig.see(&machine).state, MachineState::Running);
             }
         }
     }

@@ -19,6 +19,8 @@ mod rig;
 mod sim;
 mod vendors;
 
+use std::collections::BTreeSet;
+
 use ability::Ability;
 use rig::Rig;
 use vendors::Row;
@@ -30,6 +32,9 @@ macro_rules! vendors {
             use super::*;
             cases!(&vendors::$vendor::ROW);
         })*
+
+        /// The vendors that the suite is run for.
+        static ROWS: &[&Row] = &[$(&vendors::$vendor::ROW),*];
     };
 }
 
@@ -74,6 +79,7 @@ macro_rules! cases {
                 what_a_machine_is_told_are_its_own_secrets_and_none_of_the_account;
                 without_a_callback_a_machine_has_no_token;
                 a_machine_that_is_taken_away_is_told_to_be_preempted, Spot;
+                a_machine_that_everybody_forgets_ends_when_its_life_is_over, TimeLimit;
                 what_runs_on_a_machine_is_reached_where_the_vendor_says, PublicTls;
             }
             outcomes {
@@ -132,7 +138,7 @@ macro_rules! tests {
     };
 }
 
-vendors!(runpod);
+vendors!(runpod, aws);
 
 /// Runs a case where the vendor can do what it is about, and otherwise finds out that it says so.
 fn conform(row: &'static Row, needs: &[Ability], case: fn(&mut Rig)) {
@@ -143,4 +149,26 @@ fn conform(row: &'static Row, needs: &[Ability], case: fn(&mut Rig)) {
         None => case(&mut rig),
     }
     rig.finish();
+}
+
+#[test]
+fn every_vendor_has_a_row() {
+    let rows: BTreeSet<&str> = ROWS.iter().map(|row| row.vendor).collect();
+    let all = tidegate_providers::ALL.iter();
+    let all: BTreeSet<&str> = all.map(|provider| provider.vendor()).collect();
+    assert_eq!(rows, all);
+}
+
+#[test]
+fn whatever_may_be_needed_some_vendor_has() {
+    for ability in Ability::ALL {
+        let has = |row: &&&Row| {
+            let provider = tidegate_providers::by_name(row.vendor).unwrap();
+            ability.is_of(provider.capability())
+        };
+        assert!(
+            ROWS.iter().any(|row| has(&row)),
+            "no vendor has {ability:?}: its tests never run"
+        );
+    }
 }

@@ -31,6 +31,9 @@ pub const HF_TOKEN: &str = "hf_very_secret_token_of_a_profile";
 pub const BOOT_URL: &str = "https://gateway.example.net/webhooks/boot/default~srv";
 const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4wS5x9c7gRkQ== someone";
 
+/// How long a machine lives that is rented for a short time.
+pub const SHORT_LIFE_MS: u64 = 3_600_000;
+
 /// A list of more pages than this goes round in a circle.
 const MOST_PAGES: usize = 100;
 
@@ -239,7 +242,8 @@ impl Rig {
                 }],
                 port: 8000,
             },
-            lifetime_secs: 3_600,
+            // Longer than any test lets pass.
+            lifetime_secs: 30 * 24 * 3_600,
             ssh_public_key: None,
             callback: None,
         }
@@ -273,6 +277,15 @@ impl Rig {
     /// The same once it is up.
     pub fn running(&mut self, attempt: u32) -> Machine {
         let machine = self.created(attempt);
+        self.sim.until(&machine.id, "running");
+        self.see(&machine)
+    }
+
+    /// One that is up, and is to live no longer than [`SHORT_LIFE_MS`].
+    pub fn short_lived(&mut self) -> Machine {
+        let mut spec = self.spec(1);
+        spec.lifetime_secs = SHORT_LIFE_MS / 1000;
+        let machine = self.create(spec).unwrap();
         self.sim.until(&machine.id, "running");
         self.see(&machine)
     }

@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 /// As long as nothing of this takes, however busy the computer is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_MS: u64 = 60_000;
+const A_MOMENT_MS: u64 = 20;
 
 /// A cloud.
 pub struct Sim {
@@ -146,6 +147,21 @@ impl Sim {
         found["machines"][0].clone()
     }
 
+    /// Waits until a step of a machine's is planned, as its agenda calls it.
+    pub fn until_planned(&self, id: &str, step: &str) {
+        // A second machine of that id never comes: each look takes as long as it may.
+        let path = format!("machines?id={id}&count=2&wait_ms={A_MOMENT_MS}");
+        for _ in 0..PATIENCE_MS / A_MOMENT_MS {
+            let found = self.look(&path);
+            let agenda = &found["machines"][0]["agenda"];
+            let mut planned = agenda.as_array().unwrap().iter();
+            if planned.any(|planned| planned[1] == step) {
+                return;
+            }
+        }
+        panic!("{step} was never planned for {id}");
+    }
+
     /// Machines by id.
     pub fn machines(&self) -> BTreeMap<String, Machine> {
         self.with(|world, _| world.machines.clone())
@@ -176,6 +192,15 @@ impl Sim {
     pub fn calls(&self) -> Vec<Value> {
         let path = format!("journal?vendor={}", self.vendor);
         self.look(&path)["calls"].as_array().unwrap().clone()
+    }
+}
+
+impl Sim {
+    /// Waits until so many calls have come.
+    pub fn until_called(&self, count: usize) {
+        let vendor = self.vendor;
+        let path = format!("journal?vendor={vendor}&count={count}&wait_ms={PATIENCE_MS}");
+        assert_eq!(self.look(&path)["complete"], true, "a call never came");
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidegate_provider_api::{Availability, Offer, Part, Query};
 
 use crate::rig::Rig;
-use crate::vendors::Shelved;
+use crate::vendors::{PriceList, Shelved};
 
 fn shelved(offer: &Offer) -> Shelved {
     Shelved {
@@ -56,8 +56,7 @@ pub fn the_whole_catalogue_is_offered_at_exactly_the_vendors_prices(rig: &mut Ri
 
 pub fn a_price_that_changes_is_offered_as_it_is_now(rig: &mut Rig) {
     let before = rig.offers();
-    let (_, kind) = rig.row.prices;
-    let vendor = rig.row.vendor;
+    let (vendor, (_, kind)) = (rig.row.vendor, rig.row.rents);
     let order = json!({"vendor": vendor, "kind": kind, "microusd_per_hour": 1_234_567});
     rig.sim.order("stock", &order);
     let after = rig.offers();
@@ -67,8 +66,7 @@ pub fn a_price_that_changes_is_offered_as_it_is_now(rig: &mut Rig) {
 }
 
 pub fn what_is_sold_out_is_told_or_not_told_but_never_told_otherwise(rig: &mut Rig) {
-    let (vendor, place) = (rig.row.vendor, rig.row.place);
-    let (_, kind) = rig.row.prices;
+    let (vendor, (_, kind), place) = (rig.row.vendor, rig.row.rents, rig.row.stocked);
     let order = json!({"vendor": vendor, "kind": kind, "place": place, "level": "NONE"});
     rig.sim.order("stock", &order);
     let offers = rig.offers();
@@ -83,24 +81,18 @@ pub fn what_is_sold_out_is_told_or_not_told_but_never_told_otherwise(rig: &mut R
 
 pub fn a_price_that_is_none_leaves_the_offer_without_one(rig: &mut Rig) {
     let whole = shelf(rig);
-    let (operation, _) = rig.row.prices;
-    for how in ["missing", "null", "negative", "zero", "text"] {
-        rig.sim
-            .always(operation, &json!({"do": "bad_price", "how": how}));
-        let offers = sorted(&rig.offers());
-        rig.sim.heal();
-        assert_eq!(offers.len(), whole.len(), "{how}");
-        for (offer, shelved) in offers.iter().zip(&whole) {
-            let bare = Shelved {
-                microusd: None,
-                ..shelved.clone()
-            };
-            // Not every price is told by that operation.
-            let is_other = rig.row.vendor != "runpod" && *offer == *shelved && offer.spot;
-            assert!(
-                is_other || *offer == bare,
-                "{how}: {offer:?} for {shelved:?}"
-            );
+    for PriceList { operation, tells } in rig.row.prices {
+        assert!(whole.iter().any(tells));
+        let bare = |shelved: &Shelved| Shelved {
+            microusd: shelved.microusd.filter(|_| !tells(shelved)),
+            ..shelved.clone()
+        };
+        let bare: Vec<Shelved> = whole.iter().map(bare).collect();
+        for how in ["missing", "null", "negative", "zero", "text"] {
+            let fault = json!({"do": "bad_price", "how": how});
+            rig.sim.always(operation, &fault);
+            assert_eq!(sorted(&rig.offers()), bare, "{operation}: {how}");
+            rig.sim.heal();
         }
     }
 }

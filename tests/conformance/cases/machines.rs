@@ -2,9 +2,8 @@
 
 use serde_json::json;
 use tidegate_provider_api::{Billing, Ending, ErrorKind, MachineState, Request};
-use tidegate_simcloud::machine::Phase;
 
-use crate::rig::{HF_TOKEN, Rig, destroy, place};
+use crate::rig::{HF_TOKEN, Rig, SHORT_LIFE_MS, destroy, place};
 
 /// An hour.
 const HOUR_MS: u64 = 3_600_000;
@@ -97,7 +96,7 @@ pub fn a_machine_that_never_comes_up_stays_pending_or_running_and_billed(rig: &m
 pub fn a_machine_that_fails_to_come_up_is_told_to_have_failed(rig: &mut Rig) {
     rig.sim.once("create", &json!({"do": "boot_fails"}));
     let failed = rig.created(1);
-    rig.sim.advance(HOUR_MS);
+    rig.sim.advance(60_000);
     let seen = rig.see(&failed);
     let is_down = matches!(seen.state, MachineState::Failed | MachineState::Terminated);
     assert!(is_down, "{seen:?}");
@@ -254,7 +253,6 @@ pub fn what_a_machine_is_told_are_its_own_secrets_and_none_of_the_account(rig: &
         assert!(is_its_own || !received.contains(&secret), "{received}");
     }
     assert_eq!(rig.sim.machine(&machine.id).name, rig.marker(1).to_string());
-    assert_eq!(rig.sim.machine(&machine.id).phase, Phase::Provisioning);
 }
 
 pub fn without_a_callback_a_machine_has_no_token(rig: &mut Rig) {
@@ -287,6 +285,21 @@ pub fn a_machine_that_is_taken_away_is_told_to_be_preempted(rig: &mut Rig) {
     );
     assert!(is_over, "{seen:?}");
     assert_eq!(seen.reason.unwrap().ending, Ending::Preempted);
+}
+
+/// Needs a time limit: here nobody asks for anything.
+pub fn a_machine_that_everybody_forgets_ends_when_its_life_is_over(rig: &mut Rig) {
+    assert_eq!(rig.capability.switches().len(), 3);
+    let machine = rig.short_lived();
+    // Its own timer begins when its script does.
+    rig.sim.until_planned(&machine.id, "shutdown");
+    rig.sim.advance(SHORT_LIFE_MS - 60_000);
+    assert_eq!(rig.see(&machine).state, MachineState::Running);
+    rig.sim.advance(120_000);
+    rig.sim.until(&machine.id, "terminated");
+    gone(rig, &machine);
+    let reason = rig.see(&machine).reason.unwrap();
+    assert_eq!(reason.ending, Ending::Itself, "{reason:?}");
 }
 
 /// Needs public TLS.

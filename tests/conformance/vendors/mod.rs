@@ -1,6 +1,7 @@
 //! Every vendor, as a row: how simcloud plays it, what its adapter is given, and what only simcloud knows and
 //! the adapter has to find out.
 
+pub mod aws;
 pub mod runpod;
 
 use serde_json::{Value, json};
@@ -32,10 +33,10 @@ pub struct Row {
     pub unknown_id: &'static str,
     /// What should be on offer, with the row's settings.
     pub shelf: fn(&World) -> Vec<Shelved>,
-    /// The operation that tells prices, and a kind of machine that it tells one of.
-    pub prices: (&'static str, &'static str),
+    /// Where its prices come from.
+    pub prices: &'static [PriceList],
     /// Where simcloud keeps the stock of the kind that is rented.
-    pub place: &'static str,
+    pub stocked: &'static str,
     /// Whether the catalogue tells how many there are.
     pub tells_stock: bool,
     /// Whether "too many calls" comes with a time to wait.
@@ -54,6 +55,14 @@ pub struct Row {
 pub struct Key {
     /// Fields of the credential.
     pub fields: Vec<(&'static str, String)>,
+}
+
+/// An operation that tells prices.
+pub struct PriceList {
+    /// As simcloud calls it.
+    pub operation: &'static str,
+    /// Whether it tells the price of this.
+    pub tells: fn(&Shelved) -> bool,
 }
 
 /// What is lost when operations are forbidden.

@@ -7,7 +7,7 @@ use tidegate_simcloud::machine::Machine;
 use tidegate_simcloud::options::RUNPOD_KEY;
 use tidegate_simcloud::world::World;
 
-use super::{Forbidden, Key, Row, Shelved, key_order};
+use super::{Forbidden, Key, PriceList, Row, Shelved, key_order};
 
 /// RunPod.
 pub static ROW: Row = Row {
@@ -40,8 +40,11 @@ pub static ROW: Row = Row {
     ],
     unknown_id: "nosuchpod00000",
     shelf,
-    prices: ("listGpuTypes", "NVIDIA L4"),
-    place: "EU-RO-1",
+    prices: &[PriceList {
+        operation: "listGpuTypes",
+        tells: |_| true,
+    }],
+    stocked: "EU-RO-1",
     tells_stock: true,
     tells_wait: true,
     ends_without_a_word: true,
