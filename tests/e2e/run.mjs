@@ -96,7 +96,7 @@ await program(async () => {
   const began = Date.now();
   await nodeModules();
   if (!args.includes("--built")) await build({ fast: args.includes("--fast") });
-  await run("cargo build", "cargo", ["build", "--quiet", "--package", "tidegate-upstream"]);
+  await run("cargo build", "cargo", ["build", "--quiet", "--package", "tidegate-upstream", "--package", "tidegate-simcloud", "--package", "tidegate-sweep"]);
   if (chosen.some(({ name }) => name === "async_openai")) await rustClient();
   const requirements = [join(ROOT, "tests", "model-server", "requirements.txt"), join(HERE, "requirements.txt")];
   const interpreter = process.env.TIDEGATE_PYTHON ?? (await python(...requirements));
