@@ -54,6 +54,7 @@ macro_rules! cases {
             }
             catalogue {
                 the_whole_catalogue_is_offered_at_exactly_the_vendors_prices;
+                older_prices_beside_the_newest_change_nothing;
                 a_price_that_changes_is_offered_as_it_is_now;
                 what_is_sold_out_is_told_or_not_told_but_never_told_otherwise;
                 a_price_that_is_none_leaves_the_offer_without_one;

@@ -54,6 +54,15 @@ pub fn the_whole_catalogue_is_offered_at_exactly_the_vendors_prices(rig: &mut Ri
     }
 }
 
+/// A vendor that tells prices by the time tells those of the hour before as well, be it on another page.
+pub fn older_prices_beside_the_newest_change_nothing(rig: &mut Rig) {
+    rig.sim.advance(3_600_000);
+    let pages = json!({"do": "small_pages", "size": 7});
+    rig.sim.always("shop", &pages);
+    let offers = rig.offers();
+    assert_eq!(sorted(&offers), shelf(rig));
+}
+
 pub fn a_price_that_changes_is_offered_as_it_is_now(rig: &mut Rig) {
     let before = rig.offers();
     let (vendor, (_, kind)) = (rig.row.vendor, rig.row.rents);
