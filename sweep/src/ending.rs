@@ -210,3 +210,65 @@ fn still_there(
     }
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_provider_api::{Billing, Marker};
+
+    use super::*;
+
+    fn machine(name: &str, state: MachineState) -> Machine {
+        Machine {
+            id: "m1".to_owned(),
+            marker: Marker::parse(name),
+            state,
+            raw_state: String::new(),
+            reason: None,
+            region: "EU-RO-1".to_owned(),
+            zone: None,
+            machine_type: None,
+            gpu_count: None,
+            microusd_per_hour: None,
+            billing: Billing::Full,
+            billed_from_ms: None,
+            billed_until_ms: Some(7),
+            endpoint: None,
+            address: None,
+        }
+    }
+
+    #[test]
+    fn an_id_that_came_back_for_another_machine_is_not_the_one_that_was_given_back() {
+        let ours = "tidegate-0123456789-srv_a-1";
+        let mut known = machine(ours, MachineState::Running);
+        for (name, state, heard) in [
+            (
+                ours,
+                MachineState::Running,
+                Said::There { is_ending: false },
+            ),
+            (
+                ours,
+                MachineState::Terminating,
+                Said::There { is_ending: true },
+            ),
+            (
+                ours,
+                MachineState::Terminated,
+                Said::Gone {
+                    billed_until: Some(Timestamp::from_ms(7)),
+                },
+            ),
+            (
+                "tidegate-0123456789-srv_b-1",
+                MachineState::Running,
+                Said::NotFound,
+            ),
+            ("my-own-pod", MachineState::Running, Said::NotFound),
+        ] {
+            assert_eq!(said(&mut known, machine(name, state)), heard, "{name}");
+            // What is printed of it stays ours.
+            assert_eq!(known.marker, Marker::parse(ours));
+        }
+    }
+}
