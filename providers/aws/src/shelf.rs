@@ -15,8 +15,9 @@ use tidegate_provider_api::{Availability, Gpu, Offer, Part, Settings, gpu_names}
 use crate::offers::{Kept, Kind, SpotPrice, TypeRow};
 use crate::settings;
 
-/// The disk that an offer's price while stopped is reckoned for.
-const DISK_GB: u64 = 100;
+/// What a profile asks for by default: an offer's price while stopped is reckoned for that, and the system's room
+/// beside it.
+const DISK_GB: u32 = 100;
 /// EBS reckons a month as 30 days ("Amazon EBS pricing", examples).
 const HOURS_A_MONTH: u64 = 720;
 
@@ -86,12 +87,12 @@ impl Region {
             if row.on_demand {
                 let price = self.prices.get(&row.name).copied();
                 let places = self.on_demand_places(account, name, &row.name);
-                let of = |zone| self.offer(name, row, false, zone, price);
+                let of = |zone| self.offer(account, name, row, false, zone, price);
                 offers.extend(places.into_iter().map(of));
             }
             if row.spot {
                 let places = self.spot_places(account, name, &row.name);
-                let of = |(zone, price)| self.offer(name, row, true, zone, price);
+                let of = |(zone, price)| self.offer(account, name, row, true, zone, price);
                 offers.extend(places.into_iter().map(of));
             }
         }
@@ -152,6 +153,7 @@ impl Region {
 
     fn offer(
         &self,
+        account: &Settings,
         region: &str,
         row: &TypeRow,
         spot: bool,
@@ -160,6 +162,7 @@ impl Region {
     ) -> Offer {
         // A one-time spot machine cannot be stopped.
         let gb_month = self.gb_month.filter(|_| !spot);
+        let disk_gb = settings::system_disk_gb(account).saturating_add(DISK_GB);
         Offer {
             region: region.to_owned(),
             zone,
@@ -174,7 +177,7 @@ impl Region {
             memory_gb: row.memory_gb,
             spot,
             microusd_per_hour,
-            stopped_microusd_per_hour: gb_month.map(disk_an_hour),
+            stopped_microusd_per_hour: gb_month.map(|price| disk_an_hour(disk_gb, price)),
             // EC2 tells what it sells, not what it has left.
             availability: Availability::Unknown,
         }
@@ -182,7 +185,7 @@ impl Region {
 }
 
 /// What the disk costs an hour, half a micro-dollar rounded up.
-const fn disk_an_hour(microusd_per_gb_month: u64) -> u64 {
-    let a_month = microusd_per_gb_month.saturating_mul(DISK_GB);
+fn disk_an_hour(gb: u32, microusd_per_gb_month: u64) -> u64 {
+    let a_month = microusd_per_gb_month.saturating_mul(u64::from(gb));
     a_month.saturating_add(HOURS_A_MONTH / 2) / HOURS_A_MONTH
 }

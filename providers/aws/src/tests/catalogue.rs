@@ -312,8 +312,8 @@ fn on_demand_is_offered_by_region_and_spot_by_zone() {
         memory_gb: Some(16),
         spot: false,
         microusd_per_hour: Some(804_800),
-        // 100 GB at 0.08 USD a month of 720 hours.
-        stopped_microusd_per_hour: Some(11_111),
+        // 100 GB and 50 for the system, at 0.08 USD a month of 720 hours.
+        stopped_microusd_per_hour: Some(16_667),
         availability: Availability::Unknown,
     };
     assert_eq!(offers[0], l4);
