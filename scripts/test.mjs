@@ -16,7 +16,7 @@ import { MODULES, ROOT, WASM_TARGET } from "./paths.mjs";
 import { Trouble, program, run, runToEnd, say } from "./processes.mjs";
 
 /** Crates that must not notice which host they run under: they compile for Wasm without one. */
-const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-edge", "tidegate-egress", "tidegate-provider-calls", "tidegate-vault", "tidegate-wire-openai", "tidegate-wire-webhooks"];
+const PURE = ["tidegate-domain", "tidegate-durable", "tidegate-edge", "tidegate-egress", "tidegate-provider-api", "tidegate-provider-aws", "tidegate-provider-calls", "tidegate-provider-runpod", "tidegate-providers", "tidegate-vault", "tidegate-wire-openai", "tidegate-wire-webhooks"];
 const NATIVE = ["--workspace", "--exclude", "tidegate-workers"];
 const WORKERS = ["--package", "tidegate-workers", "--target", WASM_TARGET];
 
@@ -81,7 +81,6 @@ async function endToEnd() {
   const requirements = [join(ROOT, "tests", "model-server", "requirements.txt"), join(tests, "requirements.txt")];
   await build();
   const interpreter = await python(...requirements);
-  await cargo("build", "--package", "tidegate-upstream");
   await run("tests/e2e", wranglerNode(), [join(tests, "run.mjs")], { env: { TIDEGATE_PYTHON: interpreter } });
 }
 
@@ -92,6 +91,7 @@ async function contract() {
 
 async function oracles() {
   await run("tests/oracles/simcloud", process.execPath, [join(ROOT, "tests", "oracles", "simcloud", "run.mjs")]);
+  await run("tests/oracles/aws", await python(join(ROOT, "tests", "oracles", "aws", "requirements.txt")), [join(ROOT, "tests", "oracles", "aws", "run.py")]);
   return process.env.TIDEGATE_SPECS === undefined ? "without RunPod's OpenAPI document: TIDEGATE_SPECS is not set" : "";
 }
 
@@ -113,7 +113,7 @@ const STEPS = [
   { name: "deploy", what: "wrangler deploy --dry-run", run: deployDryRun },
   { name: "sim", what: "10,000 seeded simulations", run: simulate },
   { name: "contract", what: "requests made from the OpenAPI document, and no surprise in any answer", run: contract },
-  { name: "oracles", what: "the pretend clouds before AWS's own client and RunPod's API description", run: oracles },
+  { name: "oracles", what: "AWS's own client and stand-in, and RunPod's API description, against our codec and pretend clouds", run: oracles },
   { name: "e2e", what: "the bundle in workerd with real clients", run: endToEnd },
 ];
 

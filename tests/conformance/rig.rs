@@ -31,6 +31,8 @@ pub const HF_TOKEN: &str = "hf_very_secret_token_of_a_profile";
 pub const BOOT_URL: &str = "https://gateway.example.net/webhooks/boot/default~srv";
 const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4wS5x9c7gRkQ== someone";
 
+/// The disk that is asked for.
+pub const DISK_GB: u32 = 100;
 /// How long a machine lives that is rented for a short time.
 pub const SHORT_LIFE_MS: u64 = 3_600_000;
 
@@ -229,7 +231,7 @@ impl Rig {
             gpu_count: 1,
             spot: false,
             max_microusd_per_hour: None,
-            disk_gb: 100,
+            disk_gb: DISK_GB,
             runtime: Runtime {
                 image: "registry.example.net/server:1".to_owned(),
                 args: vec!["--model".to_owned(), "it's \"quoted\" $HOME".to_owned()],

@@ -2,7 +2,7 @@
 
 use crate::time::Timestamp;
 
-/// A state. What it says holds from [`super::Lifecycle::since`] on.
+/// A state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing was sent to a vendor; the money is being asked for.

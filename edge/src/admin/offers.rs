@@ -30,6 +30,9 @@ pub(super) use view::{failure, offer};
 const MAX_PAGE: u32 = 500;
 const PAGE: u32 = 100;
 
+/// The disk that a listed offer's price while stopped is for: what a profile has unless it says otherwise.
+const COMMON_DISK_GB: u32 = 100;
+
 /// The offers that match, in order.
 pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
     let (wish, order, limit) = match read(cx) {
@@ -48,7 +51,7 @@ pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
             .into_iter()
             .filter_map(|place| market.listed.get(place))
             .take(limit)
-            .map(|listed| offer(listed, cx.now))
+            .map(|listed| offer(listed, COMMON_DISK_GB, cx.now))
             .collect();
         let failures: Vec<Value> = market.failures.iter().map(failure).collect();
         let body = json!({

@@ -260,7 +260,7 @@ pub fn offer(changes: &[(&str, Value)]) -> Value {
         "memory_gb": 50,
         "spot": false,
         "microusd_per_hour": 690_000,
-        "stopped_microusd_per_hour": 14_000,
+        "stopped": { "microusd_per_gb_month": 100_800, "added_gb": 0, "least_gb": 10 },
         "availability": "high",
     });
     for (path, value) in changes {

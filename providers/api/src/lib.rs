@@ -37,7 +37,7 @@ pub use dollars::Dollars;
 pub use error::{ErrorKind, ProviderError};
 pub use machine::{Billing, Ending, Machine, MachineState, Reason};
 pub use marker::{Fingerprint, Marker};
-pub use offer::{Availability, Gpu, Offer, Part, Query};
+pub use offer::{Availability, DiskPrice, Gpu, Offer, Part, Query};
 pub use provider::{EncodeCx, Origins, Provider};
 pub use reply::{Page, Region, Reply};
 pub use request::{Permission, Request};

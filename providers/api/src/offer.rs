@@ -25,11 +25,37 @@ pub struct Offer {
     /// What all of it costs an hour; nothing when the price cannot be known, and then nobody rents it.
     #[serde(default)]
     pub microusd_per_hour: Option<u64>,
-    /// What its disk goes on costing an hour while it is stopped, for the disk size that is asked for by default.
+    /// What its disk goes on costing while it is stopped, where that can be known and it can be stopped.
     #[serde(default)]
-    pub stopped_microusd_per_hour: Option<u64>,
+    pub stopped: Option<DiskPrice>,
     /// Whether there are any now, as far as the vendor tells.
     pub availability: Availability,
+}
+
+/// What a disk costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskPrice {
+    /// Micro-dollars for a GB and month.
+    pub microusd_per_gb_month: u64,
+    /// GB beside those that a launch asks for.
+    #[serde(default)]
+    pub added_gb: u32,
+    /// GB that it has at least.
+    #[serde(default)]
+    pub least_gb: u32,
+}
+
+impl DiskPrice {
+    /// Hours of the month that a price is for. Amazon reckons thirty days ("Amazon EBS pricing", examples); RunPod
+    /// does not say, and the shorter month makes the dearer hour.
+    const HOURS_A_MONTH: u64 = 30 * 24;
+
+    /// What it costs an hour when a launch asks for so many GB, half a micro-dollar rounded up.
+    pub fn microusd_per_hour(&self, disk_gb: u32) -> u64 {
+        let gb = disk_gb.saturating_add(self.added_gb).max(self.least_gb);
+        let a_month = self.microusd_per_gb_month.saturating_mul(u64::from(gb));
+        a_month.saturating_add(Self::HOURS_A_MONTH / 2) / Self::HOURS_A_MONTH
+    }
 }
 
 /// The GPUs of an offer.
@@ -84,4 +110,31 @@ pub struct Part {
     /// The next page of it.
     #[serde(default)]
     pub next: Option<Query>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_disk_costs_for_the_room_that_it_really_has() {
+        let volume = DiskPrice {
+            microusd_per_gb_month: 200_000,
+            added_gb: 0,
+            least_gb: 10,
+        };
+        assert_eq!(volume.microusd_per_hour(100), 27_778);
+        assert_eq!(volume.microusd_per_hour(5), 2_778, "no less than ten");
+        let with_a_system = DiskPrice {
+            microusd_per_gb_month: 80_000,
+            added_gb: 50,
+            least_gb: 0,
+        };
+        assert_eq!(with_a_system.microusd_per_hour(100), 16_667);
+        let absurd = DiskPrice {
+            microusd_per_gb_month: u64::MAX,
+            ..with_a_system
+        };
+        assert!(absurd.microusd_per_hour(u32::MAX) > 0);
+    }
 }

@@ -10,16 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_provider_api::{Availability, Gpu, Offer, Part, Settings, gpu_names};
+use tidegate_provider_api::{Availability, DiskPrice, Gpu, Offer, Part, Settings, gpu_names};
 
 use crate::offers::{Kept, Kind, SpotPrice, TypeRow};
 use crate::settings;
-
-/// What a profile asks for by default: an offer's price while stopped is reckoned for that, and the system's room
-/// beside it.
-const DISK_GB: u32 = 100;
-/// EBS reckons a month as 30 days ("Amazon EBS pricing", examples).
-const HOURS_A_MONTH: u64 = 720;
 
 /// Everything that is known of one region.
 #[derive(Default)]
@@ -162,7 +156,6 @@ impl Region {
     ) -> Offer {
         // A one-time spot machine cannot be stopped.
         let gb_month = self.gb_month.filter(|_| !spot);
-        let disk_gb = settings::system_disk_gb(account).saturating_add(DISK_GB);
         Offer {
             region: region.to_owned(),
             zone,
@@ -177,15 +170,13 @@ impl Region {
             memory_gb: row.memory_gb,
             spot,
             microusd_per_hour,
-            stopped_microusd_per_hour: gb_month.map(|price| disk_an_hour(disk_gb, price)),
+            stopped: gb_month.map(|microusd_per_gb_month| DiskPrice {
+                microusd_per_gb_month,
+                added_gb: settings::system_disk_gb(account),
+                least_gb: 0,
+            }),
             // EC2 tells what it sells, not what it has left.
             availability: Availability::Unknown,
         }
     }
-}
-
-/// What the disk costs an hour, half a micro-dollar rounded up.
-fn disk_an_hour(gb: u32, microusd_per_gb_month: u64) -> u64 {
-    let a_month = microusd_per_gb_month.saturating_mul(u64::from(gb));
-    a_month.saturating_add(HOURS_A_MONTH / 2) / HOURS_A_MONTH
 }

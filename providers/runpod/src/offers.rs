@@ -11,10 +11,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidegate_provider_api::{
-    Availability, Dollars, EncodeCx, Gpu, Offer, Part, Query, Settings, gpu_names,
+    Availability, DiskPrice, Dollars, EncodeCx, Gpu, Offer, Part, Query, Settings, gpu_names,
 };
 
 use crate::form::{self, DATA_CENTERS, SECURE};
+use crate::request::LEAST_VOLUME_GB;
 use crate::{GLOBAL, object};
 
 /// Numbers of GPUs that are asked for. Whatever is in between is rented rarely, and each costs a call.
@@ -22,18 +23,12 @@ const COUNTS: [u32; 4] = [1, 2, 4, 8];
 
 const KIND: &str = "gpus/";
 
-/// GB of disk that a stopped machine's price is reckoned for.
-const DEFAULT_DISK_GB: u64 = 100;
-
 /// A volume costs 0.20 USD a GB and month while its pod is stopped (docs.runpod.io/pods/pricing).
-const STOPPED_MICROUSD_PER_GB_MONTH: u64 = 200_000;
-
-/// RunPod does not say how long a month is; the shorter makes the dearer hour.
-const HOURS_PER_MONTH: u64 = 30 * 24;
-
-/// 27,778 micro-dollars: 100 × 200,000 / 720, rounded up.
-const STOPPED_MICROUSD_PER_HOUR: u64 =
-    (DEFAULT_DISK_GB * STOPPED_MICROUSD_PER_GB_MONTH).div_ceil(HOURS_PER_MONTH);
+const STOPPED: DiskPrice = DiskPrice {
+    microusd_per_gb_month: 200_000,
+    added_gb: 0,
+    least_gb: LEAST_VOLUME_GB,
+};
 
 /// The pieces.
 pub fn queries() -> Vec<Query> {
@@ -184,7 +179,7 @@ fn of_gpu(settings: &Settings, gpu: &Kept, count: u32) -> Vec<Offer> {
         memory_gb: None,
         spot: false,
         microusd_per_hour: gpu.microusd_per_hour,
-        stopped_microusd_per_hour: Some(STOPPED_MICROUSD_PER_HOUR),
+        stopped: Some(STOPPED),
         availability: level(availability.as_deref()),
     };
     let chosen = settings.list(DATA_CENTERS);

@@ -34,7 +34,7 @@ const MOST_BYTES: usize = 102_400;
 const MOST_VARIABLES: usize = 50;
 
 /// "Upstream enforces a 10 GB floor" on a pod's volume.
-const LEAST_VOLUME_GB: u32 = 10;
+pub(crate) const LEAST_VOLUME_GB: u32 = 10;
 
 /// Where a pod's volume is: RunPod's own default. Only what lies below it outlives a stop.
 const VOLUME_PATH: &str = "/workspace";

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tidegate_provider_api::{Billing, ErrorKind, Machine, MachineState, StoppedBilling};
 
-use crate::rig::{Rig, number, start, stop};
+use crate::rig::{DISK_GB, Rig, number, start, stop};
 
 /// What is told to be billed is what simcloud bills.
 fn billed_as_metered(rig: &mut Rig, machine: &Machine) -> Machine {
@@ -77,7 +77,8 @@ pub fn a_disk_costs_while_its_machine_is_stopped_what_the_offer_said(rig: &mut R
         .unwrap();
     let rate = number(&disk["microusd_per_hour"]);
     assert!(rate > 0);
-    assert_eq!(offer.stopped_microusd_per_hour, Some(rate));
+    let told = offer.stopped.map(|disk| disk.microusd_per_hour(DISK_GB));
+    assert_eq!(told, Some(rate));
 }
 
 pub fn a_machine_that_was_stopped_by_hand_is_told_to_be_stopped(rig: &mut Rig) {

@@ -161,7 +161,7 @@ pub fn offer(machine_type: &str) -> Offer {
         memory_gb: None,
         spot: false,
         microusd_per_hour: Some(440_000),
-        stopped_microusd_per_hour: None,
+        stopped: None,
         availability: Availability::Unknown,
     }
 }

@@ -21,7 +21,7 @@ fn offer() -> Offer {
         memory_gb: None,
         spot: false,
         microusd_per_hour: Some(360_000),
-        stopped_microusd_per_hour: None,
+        stopped: None,
         availability: Availability::High,
     }
 }

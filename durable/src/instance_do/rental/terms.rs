@@ -61,7 +61,9 @@ fn of_candidate(launch: &Launch, candidate: &Candidate, account: usize) -> Terms
         microusd_per_hour: rate,
         stopped_microusd_per_hour: match can.stopped_billing {
             StoppedBilling::Full => rate,
-            StoppedBilling::Disk => offer.stopped_microusd_per_hour.unwrap_or(rate),
+            StoppedBilling::Disk => offer
+                .stopped
+                .map_or(rate, |disk| disk.microusd_per_hour(launch.runtime.disk_gb)),
             StoppedBilling::None => 0,
         },
         gpus: offer.gpu.count,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidegate_provider_api::{
-    Availability, Billing, Fingerprint, Gpu, Machine, MachineState, Offer,
+    Availability, Billing, DiskPrice, Fingerprint, Gpu, Machine, MachineState, Offer,
 };
 
 use super::*;
@@ -30,7 +30,12 @@ fn offer() -> Offer {
         memory_gb: None,
         spot: false,
         microusd_per_hour: Some(360_000),
-        stopped_microusd_per_hour: Some(3_600),
+        // 3,600 micro-dollars an hour for the 40 GB that are launched.
+        stopped: Some(DiskPrice {
+            microusd_per_gb_month: 64_800,
+            added_gb: 0,
+            least_gb: 0,
+        }),
         availability: Availability::High,
     }
 }

@@ -73,7 +73,10 @@ pub fn view(
     failures: &[Failure],
 ) -> Value {
     let (name, profile) = profile;
-    let candidates: Vec<Value> = chosen.iter().map(|it| offer(it, cx.now)).collect();
+    let candidates: Vec<Value> = chosen
+        .iter()
+        .map(|it| offer(it, profile.disk_gb, cx.now))
+        .collect();
     json!({
         "profile": name,
         "model_name": profile.model_name,

@@ -12,8 +12,8 @@ use crate::admin::price::dollars;
 use crate::admin::providers;
 use crate::admin::vendor_error;
 
-/// An offer.
-pub fn offer(listed: &Listed, now: Timestamp) -> Value {
+/// An offer, to somebody who would ask for so much disk.
+pub fn offer(listed: &Listed, disk_gb: u32, now: Timestamp) -> Value {
     let Listed {
         account,
         offer,
@@ -21,6 +21,7 @@ pub fn offer(listed: &Listed, now: Timestamp) -> Value {
     } = listed;
     let vendor = account.entry.vendor.as_str();
     let age = fetched_at_ms.map(|at_ms| now.since(Timestamp::from_ms(at_ms)));
+    let stopped = offer.stopped.map(|disk| disk.microusd_per_hour(disk_gb));
     let is_reachable =
         tidegate_providers::by_name(vendor).is_some_and(|it| it.capability().public_tls);
     json!({
@@ -41,7 +42,7 @@ pub fn offer(listed: &Listed, now: Timestamp) -> Value {
         "memory_gb": offer.memory_gb,
         "price_per_hour": offer.microusd_per_hour.map(dollars),
         "price_per_gpu_hour": offered(vendor, offer).microusd_per_gpu_hour().map(dollars),
-        "stopped_price_per_hour": offer.stopped_microusd_per_hour.map(dollars),
+        "stopped_price_per_hour": stopped.map(dollars),
         "spot": offer.spot,
         "availability": availability(offer.availability),
         "age_seconds": age.map(|age| age.as_ms().max(0) / 1000),

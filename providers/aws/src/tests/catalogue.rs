@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidegate_provider_api::{
-    Availability, Gpu, Offer, Part, Provider, Query, Reply, Request, Settings,
+    Availability, DiskPrice, Gpu, Offer, Part, Provider, Query, Reply, Request, Settings,
 };
 
 use super::{NOW_MS, account, map};
@@ -312,15 +312,16 @@ fn on_demand_is_offered_by_region_and_spot_by_zone() {
         memory_gb: Some(16),
         spot: false,
         microusd_per_hour: Some(804_800),
-        // 100 GB and 50 for the system, at 0.08 USD a month of 720 hours.
-        stopped_microusd_per_hour: Some(16_667),
+        stopped: Some(DiskPrice {
+            microusd_per_gb_month: 80_000,
+            // The system's.
+            added_gb: 50,
+            least_gb: 0,
+        }),
         availability: Availability::Unknown,
     };
     assert_eq!(offers[0], l4);
-    assert_eq!(
-        offers[1].stopped_microusd_per_hour, None,
-        "a spot machine cannot be stopped"
-    );
+    assert_eq!(offers[1].stopped, None, "a spot machine cannot be stopped");
     let h100 = &offers[3].gpu;
     assert_eq!(
         (h100.model.as_str(), h100.count, h100.vram_gb),
@@ -350,11 +351,7 @@ fn what_is_not_known_without_a_piece_is_left_open() {
         ]
     );
     let diskless = Aws.offers(&settings, &without("disk"));
-    assert!(
-        diskless
-            .iter()
-            .all(|offer| offer.stopped_microusd_per_hour.is_none())
-    );
+    assert!(diskless.iter().all(|offer| offer.stopped.is_none()));
     assert_eq!(Aws.offers(&settings, &[]), []);
 }
 

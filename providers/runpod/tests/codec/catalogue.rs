@@ -1,7 +1,9 @@
 //! Regions and offers.
 
 use serde_json::{Value, json};
-use tidegate_provider_api::{Availability, Gpu, Offer, Part, Provider, Region, Reply, Request};
+use tidegate_provider_api::{
+    Availability, DiskPrice, Gpu, Offer, Part, Provider, Region, Reply, Request,
+};
 use tidegate_provider_runpod::RunPod;
 
 use crate::rig::{DATA_CENTERS, GPUS, Rig, shop};
@@ -77,7 +79,11 @@ fn each_type_number_and_data_centre_is_an_offer() {
             memory_gb: None,
             spot: false,
             microusd_per_hour: Some(390_000),
-            stopped_microusd_per_hour: Some(27_778),
+            stopped: Some(DiskPrice {
+                microusd_per_gb_month: 200_000,
+                added_gb: 0,
+                least_gb: 10,
+            }),
             availability: Availability::High,
         }
     );
