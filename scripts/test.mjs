@@ -90,8 +90,7 @@ async function contract() {
 }
 
 async function oracles() {
-  await run("tests/oracles/simcloud", process.execPath, [join(ROOT, "tests", "oracles", "simcloud", "run.mjs")]);
-  await run("tests/oracles/aws", await python(join(ROOT, "tests", "oracles", "aws", "requirements.txt")), [join(ROOT, "tests", "oracles", "aws", "run.py")]);
+  for (const name of ["simcloud", "aws"]) await run(`tests/oracles/${name}`, process.execPath, [join(ROOT, "tests", "oracles", name, "run.mjs")]);
   return process.env.TIDEGATE_SPECS === undefined ? "without RunPod's OpenAPI document: TIDEGATE_SPECS is not set" : "";
 }
 
