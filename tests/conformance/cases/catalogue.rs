@@ -88,6 +88,7 @@ pub fn what_is_sold_out_is_told_or_not_told_but_never_told_otherwise(rig: &mut R
     assert_eq!(rented(rig, &offers).availability, expected);
 }
 
+/// P5: price missing, a text, negative.
 pub fn a_price_that_is_none_leaves_the_offer_without_one(rig: &mut Rig) {
     let whole = shelf(rig);
     for PriceList { operation, tells } in rig.row.prices {

@@ -1,5 +1,5 @@
-//! The provider's part of the reliability checklist, by name. P8 is in the call budget's own tests, P5 and P7
-//! belong to codecs and ledger, P9 to the rental's machine.
+//! The provider's part of the reliability checklist, by name. P5 is one of the conformance suite's, P7 one of the
+//! instance's, P8 is in the call budget's own tests, P9 in those of the rental's machine.
 
 use tidegate_provider_api::{ErrorKind, Machine, MachineState, Request};
 

@@ -82,6 +82,8 @@ struct Rented {
     /// Effects that are neither messages nor moments.
     asked: Vec<Effect>,
     facts: u64,
+    /// What the ledger says to everything from now on, instead of yes.
+    denial: Option<String>,
 }
 
 impl Rented {
@@ -91,6 +93,7 @@ impl Rented {
             told: Vec::new(),
             asked: Vec::new(),
             facts: 0,
+            denial: None,
         };
         rented.say(&InstanceCommand::Launch(Box::new(launch)));
         rented
@@ -121,15 +124,24 @@ impl Rented {
         }
     }
 
-    /// The ledger says yes, everybody else acknowledges.
+    /// The ledger says yes unless it was told to refuse, everybody else acknowledges.
     fn answer_of(&self, content: &Value) -> String {
         if content["command"] != "advance" {
             return "{}".to_owned();
         }
-        let answer = AdvanceAnswer::Advanced {
-            window: content["window"].as_str().unwrap().to_owned(),
-            number: content["number"].as_u64().unwrap(),
-            until_ms: self.rig.now.as_ms() + content["hold_ms"].as_i64().unwrap(),
+        let window = content["window"].as_str().unwrap().to_owned();
+        let number = content["number"].as_u64().unwrap();
+        let answer = match self.denial.clone() {
+            Some(reason) => AdvanceAnswer::Denied {
+                window,
+                number,
+                reason,
+            },
+            None => AdvanceAnswer::Advanced {
+                window,
+                number,
+                until_ms: self.rig.now.as_ms() + content["hold_ms"].as_i64().unwrap(),
+            },
         };
         serde_json::to_string(&answer).unwrap()
     }
@@ -655,4 +667,60 @@ fn a_request_pays_for_its_place_and_the_ledger_hears_of_it_within_a_minute() {
     let ledger = rented.told_to("ledger/acme");
     let statement = &ledger.last().unwrap()["statement"];
     assert_eq!(statement["shares"], json!({ "key/1": 2_500 }));
+}
+
+/// P7: a hard cap works although the vendor's API is down, and so does serving until then.
+#[test]
+fn a_cap_ends_a_server_whose_vendor_says_nothing_and_until_then_it_serves() {
+    let mut rented = Rented::serving();
+    let turn = tell(&mut rented.rig, &configure(spec(1)));
+    rented.settle(turn);
+    rented.told.clear();
+    // Nothing is heard of the vendor any more; a request a minute comes and goes.
+    let mut served = 0;
+    while rented.state() == RentalState::Ready {
+        served += 1;
+        assert!(served < 100, "the cap was never noticed");
+        if served == 30 {
+            rented.denial = Some("the budget of organisation is spent".to_owned());
+        }
+        let id = format!("r{served}");
+        let turn = ask(&mut rented.rig, &id);
+        assert!(
+            matches!(answer(&turn), AskAnswer::Granted { .. }),
+            "{turn:?}"
+        );
+        rented.settle(turn);
+        let done = Turnover {
+            settled: vec![settled(&id, OutcomeWire::Success)],
+            ..Turnover::default()
+        };
+        let turn = turnover(&mut rented.rig, done);
+        rented.settle(turn);
+        rented.wait(60);
+    }
+    // Thirty minutes on the vendor's silence, and then for as long as was paid ahead: 361 s, 60 of them the way down.
+    assert!((30..=36).contains(&served), "{served}");
+    let destroy = json!({
+        "command": "act", "instance": "a", "attempt": 1, "action": "destroy", "number": 1
+    });
+    let orders = rented.told_to("account/acme/acc_1");
+    assert_eq!(orders, [destroy]);
+    let spent = rented.told_to("ledger/acme");
+    let asked = spent.iter().filter(|it| it["command"] == "advance").count();
+    for _ in 0..60 {
+        rented.wait(60);
+    }
+    assert_eq!(
+        rented.state(),
+        RentalState::Terminating,
+        "nobody said that it is gone"
+    );
+    let later = rented.told_to("ledger/acme");
+    let again = later.iter().filter(|it| it["command"] == "advance").count();
+    assert!(asked > 0 && again == 0, "{asked} {again}");
+    assert!(
+        later.iter().all(|it| it["statement"]["until_ms"].is_null()),
+        "its meter runs"
+    );
 }
