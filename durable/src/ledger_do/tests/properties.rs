@@ -242,8 +242,10 @@ impl World {
     /// What was let through is within every budget that binds it.
     fn is_within_caps(&mut self, asked: &Advance) {
         for view in self.pair.both(views) {
+            // A key's budget binds on what its requests used, never on a window.
+            let project = view.scope.strip_prefix("project/");
             let binds = view.scope == "organisation"
-                || asked.project.as_deref() == view.scope.strip_prefix("project/");
+                || project.is_some_and(|it| asked.project.as_deref() == Some(it));
             let committed = view.spent_microusd + view.held_microusd;
             if let Some(cap) = view.budget.cap_microusd.filter(|_| binds) {
                 assert!(committed <= cap, "{view:?}");
