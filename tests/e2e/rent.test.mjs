@@ -72,7 +72,7 @@ test("a machine at AWS runs its script, calls home, and cannot be reached: the A
   assert.match(up.status_reason, /public TLS/);
   assert.deepEqual(up.dead_man_switches, ["alarm", "sweep", "guest_timer"]);
   const [machine] = await it.machines(id);
-  it.cloud.noteSecrets(id);
+  it.cloud.noteSecretsOnDisk(machine.id);
   const printed = await it.cloud.printed(machine.id);
   assert.match(printed, /tidegate/, "its script ran");
   const key = await it.demand(200, "POST", `instances/${id}/ssh-key`);

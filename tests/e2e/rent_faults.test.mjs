@@ -6,7 +6,7 @@ import { secret } from "./harness/secrets.mjs";
 import { eventually } from "./harness/stage.mjs";
 
 test("what goes wrong on the way", { timeout: 600_000 }, async (t) => {
-  const it = await office(t);
+  const it = await office(t, { env: { FAULTS: "1" } });
   const client = await it.client();
   const { cloud } = it;
 
@@ -58,6 +58,17 @@ test("what goes wrong on the way", { timeout: 600_000 }, async (t) => {
     await cloud.calm();
     await it.until(id, "terminated", { within: 180_000 });
     assert.equal((await cloud.meter()).totals.billing_machines, 0);
+  });
+
+  await t.test("an alarm that is lost is not missed: it idles out all the same", async () => {
+    const { id } = await it.launch({ idle_timeout_seconds: 5 });
+    await it.until(id, "ready");
+    assert.equal(await it.hello(client), "Hello! How can I help you today?");
+    await it.loseAlarm(`instance/${it.org}/${id}`);
+    // Nobody asks for it meanwhile: only its machine calls home.
+    const [machine] = await it.machines(id);
+    await eventually(() => cloud.meter(), ({ totals }) => totals.billing_machines === 0, { within: 90_000, what: `the end of ${machine.id}` });
+    await it.until(id, "terminated");
   });
 
   await t.test("a budget that does not allow it is told before anything is rented", async () => {

@@ -54,7 +54,7 @@ export function askOn(deadlines: Deadlines, name: number, env: Env, to: string, 
   );
 }
 
-/** For tests: has an object fail in the middle of a turn. */
+/** For tests: has an object fail in the middle of a turn, or lose its alarm. */
 export function faultIn(env: Env, to: string, how: string, timeoutMs: number): Promise<void> {
   return within(timeoutMs, stub(env, to).fault(how), "no answer");
 }

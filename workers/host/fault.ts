@@ -10,6 +10,7 @@
 //   POST /debug/reach?object=fleet/acme&how=fails   this object is out of reach: calls to it fail,
 //                                       how=hangs   or are never answered,
 //                                       how=well    or are again
+//   POST /debug/alarm?object=fleet/acme  its alarm is gone, and it does not know
 import { faultIn, setReach } from "./calls";
 import { describe } from "./engine";
 import type { Env } from "./env";
@@ -25,6 +26,10 @@ export async function fault(request: Request, env: Env, ctx: ExecutionContext): 
   if (request.method === "POST" && pathname === "/debug/reach") {
     const how = searchParams.get("how");
     setReach(searchParams.get("object") ?? "", how === "fails" || how === "hangs" ? how : undefined);
+    return new Response(null, { status: 204 });
+  }
+  if (request.method === "POST" && pathname === "/debug/alarm") {
+    await faultIn(env, searchParams.get("object") ?? "", "alarm", TIMEOUT_MS);
     return new Response(null, { status: 204 });
   }
   if (request.method !== "POST" || pathname !== "/debug/panic") return undefined;

@@ -71,9 +71,10 @@ export class ObjectHost extends DurableObject<Env> {
     if (this.#wanted !== undefined) this.#arm(Math.max(this.#wanted, Date.now() + ALARM_GAP_MS));
   }
 
-  /** For tests: fails in the middle of a turn. */
+  /** For tests: fails in the middle of a turn, or loses its alarm as the platform may. */
   async fault(how: string): Promise<void> {
     if (this.env.FAULTS !== "1") throw new Error("there are no faults on demand here");
+    if (how === "alarm") return this.ctx.storage.deleteAlarm();
     this.#transact((handle) => handle.fault(how));
   }
 

@@ -88,22 +88,32 @@ export class Cloud {
     return this.order("POST", "clock", { advance_ms: ms });
   }
 
-  /** Notes what only the gateway and a machine may know, as the environment of the machine's process has it. */
+  /** Notes what only the gateway and a machine may know: of a pod the environment of its process has it. */
   noteSecrets(instance) {
-    let found = 0;
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      const variables = environment(pid);
-      if (!variables.TIDEGATE_BOOT_URL?.endsWith(`~${instance}`)) continue;
-      found += 1;
-      secret("server key", variables.LLAMA_API_KEY);
-      secret("boot token", variables.TIDEGATE_BOOT_TOKEN);
-    }
-    if (found === 0) throw new Error(`no process runs for ${instance}`);
+    const [variables] = processes(({ TIDEGATE_BOOT_URL: url }) => url?.endsWith(`~${instance}`));
+    if (variables === undefined) throw new Error(`no process runs for ${instance}`);
+    secret("server key", variables.LLAMA_API_KEY);
+    secret("boot token", variables.TIDEGATE_BOOT_TOKEN);
+  }
+
+  /** The same of a machine at AWS, whose script has it on its disk. */
+  noteSecretsOnDisk(machine) {
+    const [variables] = processes(({ SIMCLOUD_MACHINE: id }) => id === machine);
+    if (variables === undefined) throw new Error(`no script runs for ${machine}`);
+    const read = (name) => readFileSync(join(variables.TIDEGATE_ROOT, "var", "lib", "tidegate", name), "utf8");
+    secret("server key", read("env").match(/^LLAMA_API_KEY=(.+)$/m)[1]);
+    secret("boot token", read("caller").match(/Bearer ([^"]+)"/)[1]);
   }
 
   end() {
     return this.#process.end();
   }
+}
+
+/** The environments of the processes here that are wanted. */
+function processes(isWanted) {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(environment).filter(isWanted);
 }
 
 function environment(pid) {

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import OpenAI from "openai";
 import { Cloud } from "./cloud.mjs";
 import { Gateway, freePort } from "./gateway.mjs";
+import { exchange } from "./http.mjs";
 import { secret } from "./secrets.mjs";
 import { eventually } from "./stage.mjs";
 
@@ -82,6 +83,12 @@ export class Office {
   async hello(client) {
     const answer = await client.chat.completions.create({ model: "rented", messages: [{ role: "user", content: "Say hello." }], temperature: 0 });
     return answer.choices[0].message.content;
+  }
+
+  /** As the platform may lose one: the object does not know. Needs FAULTS=1. */
+  async loseAlarm(object) {
+    const reply = await exchange(this.gateway.url, { method: "POST", path: `/debug/alarm?object=${object}` });
+    assert.equal(reply.status, 204, reply.text);
   }
 
   /** What the vendor's books here say of an account, in micro-dollars. */
