@@ -173,11 +173,6 @@ fn limits(can: &Capability) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(what) = can.uncounted {
-        limits.push(format!(
-            "Neither estimates nor budgets count what is billed for {what}."
-        ));
-    }
     if let Some(cap) = can.first_token_cap_ms {
         limits.push(format!(
             "Its proxy gives up a request that has had no answer for {} seconds.",

@@ -39,8 +39,6 @@ pub struct Capability {
     pub calls_per_minute: u32,
     /// The vendor's own limit on silence before the first byte of what a machine serves.
     pub first_token_cap_ms: Option<u64>,
-    /// What the vendor bills beside an offer's price, and neither estimates nor advances count; part of a sentence.
-    pub uncounted: Option<&'static str>,
     /// How often a change of price or state may be missed because the vendor tells us nothing by itself.
     pub webhooks: bool,
 }

@@ -29,9 +29,5 @@ pub(crate) static CAPABILITY: Capability = Capability {
     billing_step_ms: 1_000,
     calls_per_minute: 120,
     first_token_cap_ms: None,
-    // "Amazon EBS pricing", "Amazon VPC pricing" (public IPv4 addresses); other regions are a little dearer.
-    uncounted: Some(
-        "its disk (gp3: 0.08 USD a GB and month) and its public address (0.005 USD an hour) while it runs",
-    ),
     webhooks: true,
 };

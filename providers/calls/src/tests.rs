@@ -54,7 +54,6 @@ static CAPABILITY: Capability = Capability {
     billing_step_ms: 1,
     calls_per_minute: 1,
     first_token_cap_ms: None,
-    uncounted: None,
     webhooks: false,
 };
 

@@ -36,11 +36,6 @@ pub static CAPABILITY: Capability = Capability {
     calls_per_minute: 60,
     // The proxy in front of pods answers 524 after 100 s of silence (docs.runpod.io/pods/configuration/expose-ports).
     first_token_cap_ms: Some(100_000),
-    // docs.runpod.io/pods/pricing: container disk and volume alike. RunPod's bill has them, so they are counted
-    // once it has come.
-    uncounted: Some(
-        "its disk and its volume while it runs (0.10 USD a GB and month each) before RunPod's bill has come",
-    ),
     // Jobs of its serverless product have one, pods have none.
     webhooks: false,
 };

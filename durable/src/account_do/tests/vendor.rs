@@ -52,7 +52,6 @@ static PLAIN_CAPABILITY: Capability = Capability {
     billing_step_ms: 1_000,
     calls_per_minute: 600,
     first_token_cap_ms: None,
-    uncounted: None,
     webhooks: true,
 };
 

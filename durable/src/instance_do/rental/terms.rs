@@ -27,7 +27,6 @@ const UNKNOWN: Capability = Capability {
     billing_step_ms: 1_000,
     calls_per_minute: 1,
     first_token_cap_ms: None,
-    uncounted: None,
     webhooks: false,
 };
 

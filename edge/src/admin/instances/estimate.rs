@@ -10,7 +10,6 @@ use tidegate_domain::time::{Span, Timestamp};
 use tidegate_durable::bindings::fleet::Profile;
 use tidegate_durable::bindings::ledger::EstimateAnswer;
 use tidegate_durable::bindings::rental::Ends;
-use tidegate_provider_api::Provider;
 
 use crate::admin::budgets;
 use crate::admin::offers::{Failure, Listed, failure, offer};
@@ -106,25 +105,21 @@ fn warnings(cx: &Cx<'_>, profile: &Profile, chosen: &[Listed]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let mut vendors: Vec<&dyn Provider> = Vec::new();
+    let mut hidden: Vec<&str> = Vec::new();
     for listed in chosen {
         let vendor = tidegate_providers::by_name(&listed.account.entry.vendor);
-        vendors.extend(vendor.filter(|it| vendors.iter().all(|seen| seen.title() != it.title())));
+        if let Some(vendor) = vendor.filter(|it| !it.capability().public_tls)
+            && !hidden.contains(&vendor.title())
+        {
+            hidden.push(vendor.title());
+        }
     }
-    let hidden = vendors.iter().filter(|it| !it.capability().public_tls);
-    let hidden: Vec<&str> = hidden.map(|it| it.title()).collect();
     if !hidden.is_empty() {
         warnings.push(format!(
             "What runs at {} is not reachable over public TLS: it stays `ready_unreachable`, and bills, until the \
              node agent carries its requests.",
             hidden.join(" and ")
         ));
-    }
-    for vendor in vendors {
-        if let Some(what) = vendor.capability().uncounted {
-            let title = vendor.title();
-            warnings.push(format!("Not counted is what {title} bills for {what}."));
-        }
     }
     if chosen.iter().any(|it| it.offer.spot) {
         warnings.push("A spot machine may be taken away at any moment.".to_owned());
