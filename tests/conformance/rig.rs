@@ -210,6 +210,16 @@ impl Rig {
         self.provider.offers(&self.settings, &parts)
     }
 
+    /// What is rented here, among all offers.
+    pub fn rented(&self, offers: &[Offer]) -> Offer {
+        let (region, machine_type) = self.row.rents;
+        let fits = |offer: &&Offer| {
+            let is_here = offer.region == region && offer.machine_type == machine_type;
+            is_here && !offer.spot && offer.gpu.count == 1
+        };
+        offers.iter().find(fits).unwrap().clone()
+    }
+
     /// The marker of an attempt.
     pub fn marker(&self, attempt: u32) -> Marker {
         Marker {

@@ -30,7 +30,7 @@ impl Account {
         let refusal = self.why_not(&spec);
         let mut tracked = Tracked::new(&id, Attempt::new(cx.now));
         tracked.region.clone_from(&spec.region);
-        tracked.microusd_per_hour = self.price_of(&spec);
+        (tracked.microusd_per_hour, tracked.beside_microusd_per_hour) = self.price_of(&spec);
         tracked.spec = Some(spec);
         self.changed.attempts.insert(id.clone());
         let Some(error) = refusal else {

@@ -202,8 +202,8 @@ impl Account {
         self.offers.kept = None;
     }
 
-    /// What this costs an hour, as far as is known here.
-    pub(super) fn price_of(&self, spec: &CreateSpec) -> Option<u64> {
+    /// What an hour of this machine costs, and what its disk and address cost beside it, as far as is known here.
+    pub(super) fn price_of(&self, spec: &CreateSpec) -> (Option<u64>, u64) {
         let offers = self.offers.kept.iter().flat_map(|kept| &kept.offers);
         let offer = offers.filter(|offer| {
             offer.machine_type == spec.machine_type
@@ -212,8 +212,13 @@ impl Account {
                 && offer.gpu.count == spec.gpu_count
                 && (offer.zone.is_none() || offer.zone == spec.zone)
         });
-        let price = offer.filter_map(|offer| offer.microusd_per_hour).max();
-        price.or(spec.max_microusd_per_hour)
+        let dearest = offer.max_by_key(|offer| offer.microusd_per_hour);
+        let price = dearest.and_then(|offer| offer.microusd_per_hour);
+        let beside = dearest.map(|offer| offer.beside_microusd_per_hour(spec.disk_gb));
+        (
+            price.or(spec.max_microusd_per_hour),
+            beside.unwrap_or_default(),
+        )
     }
 
     pub(super) fn list_regions(&mut self, cx: &mut Cx<'_>) -> Result<Reply, StoreError> {

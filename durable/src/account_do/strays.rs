@@ -101,21 +101,21 @@ impl Account {
             .marker
             .as_ref()
             .and_then(|marker| self.attempt_of(marker));
-        let known = attempt
-            .and_then(|attempt| self.attempts.get(&attempt))
-            .and_then(|tracked| tracked.microusd_per_hour);
+        let tracked = attempt.and_then(|attempt| self.attempts.get(&attempt));
+        let known = tracked.and_then(|tracked| tracked.microusd_per_hour);
+        let beside = tracked.map_or(0, |tracked| tracked.beside_microusd_per_hour);
         let rate = match machine.billing {
             Billing::None => Some(0),
-            Billing::Full | Billing::Disk | Billing::Unknown => machine.microusd_per_hour,
+            Billing::Full | Billing::Disk | Billing::Unknown => machine
+                .microusd_per_hour
+                .or(known)
+                .map(|rate| rate.saturating_add(beside)),
         };
         let Some(row) = self.strays.get_mut(id) else {
             return false;
         };
         let last = row.segments.last().map(|last| last.microusd_per_hour);
-        let rate = rate
-            .or(known)
-            .or(last.filter(|rate| *rate > 0))
-            .unwrap_or(0);
+        let rate = rate.or(last.filter(|rate| *rate > 0)).unwrap_or(0);
         let from = match (row.segments.is_empty(), machine.billed_from_ms) {
             (true, Some(from_ms)) => Timestamp::from_ms(from_ms).min(now),
             _ => now,

@@ -30,8 +30,8 @@ pub(super) use view::{failure, offer};
 const MAX_PAGE: u32 = 500;
 const PAGE: u32 = 100;
 
-/// The disk that a listed offer's price while stopped is for: what a profile has unless it says otherwise.
-const COMMON_DISK_GB: u32 = 100;
+/// The disk that a listed offer's prices are for: what a profile has unless it says otherwise.
+pub(crate) const COMMON_DISK_GB: u32 = 100;
 
 /// The offers that match, in order.
 pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
@@ -44,7 +44,7 @@ pub fn list(cx: &mut Cx<'_>, admin: Admin) -> Step {
         account: None,
     };
     visit(&admin, scope, move |cx, market| {
-        let all = market.offered();
+        let all = market.offered(COMMON_DISK_GB);
         let found = browse(&all, &wish, order);
         let total = found.len();
         let data: Vec<Value> = found

@@ -25,18 +25,13 @@ fn two_vendors() -> (Rig, String, String) {
         ],
     );
     let aws_offer = |changes: &[(&str, Value)]| {
-        let mut base = offer(&[
+        let base = [
             ("region", json!("eu-west-1")),
             ("zone", json!("eu-west-1a")),
             ("machine_type", json!("g6.xlarge")),
             ("availability", json!("unknown")),
-        ]);
-        for (name, value) in changes {
-            *base
-                .pointer_mut(&format!("/{}", name.replace('.', "/")))
-                .unwrap() = value.clone();
-        }
-        base
+        ];
+        offer(&[&base, changes].concat())
     };
     rig.offers(
         &aws,
@@ -79,6 +74,7 @@ fn offers_of_all_vendors_are_merged_cheapest_first_and_the_unpriced_last() {
         (&l4["vendor"], &l4["reachable"]),
         (&json!("runpod"), &json!(true))
     );
+    assert_eq!(l4["machine_price_per_hour"], "0.676");
     assert_eq!(l4["stopped_price_per_hour"], "0.014");
     assert_eq!(
         (&l4["age_seconds"], &l4["availability"]),
@@ -86,6 +82,7 @@ fn offers_of_all_vendors_are_merged_cheapest_first_and_the_unpriced_last() {
     );
     assert_eq!(l4["dead_man_switches"], json!(["alarm", "sweep"]));
     let spot = &answer.body["data"][0];
+    assert_eq!(spot["stopped_price_per_hour"], Value::Null);
     assert_eq!(
         (&spot["vendor"], &spot["reachable"]),
         (&json!("aws"), &json!(false))

@@ -249,7 +249,11 @@ pub fn settings(vendor: &str) -> Value {
         .collect()
 }
 
-/// An offer of one L4 at 0.69 dollars an hour, with some members changed.
+/// What 100 GB of an offer's disk cost an hour.
+const DISK_AN_HOUR: u64 = 14_000;
+
+/// An offer of one L4 at 0.69 dollars an hour, 0.014 of them for 100 GB of disk, with some members changed; a price is
+/// given with the disk.
 pub fn offer(changes: &[(&str, Value)]) -> Value {
     let mut offer = json!({
         "region": "EU-RO-1",
@@ -259,13 +263,18 @@ pub fn offer(changes: &[(&str, Value)]) -> Value {
         "vcpus": 12,
         "memory_gb": 50,
         "spot": false,
-        "microusd_per_hour": 690_000,
-        "stopped": { "microusd_per_gb_month": 100_800, "added_gb": 0, "least_gb": 10 },
+        "microusd_per_hour": 690_000 - DISK_AN_HOUR,
+        "disk": { "microusd_per_gb_month": 100_800, "added_gb": 0, "least_gb": 10 },
+        "address_microusd_per_hour": 0,
         "availability": "high",
     });
     for (path, value) in changes {
         let at = format!("/{}", path.replace('.', "/"));
-        *offer.pointer_mut(&at).expect("a member of an offer") = value.clone();
+        let value = match (*path, value.as_u64()) {
+            ("microusd_per_hour", Some(price)) => json!(price - DISK_AN_HOUR),
+            _ => value.clone(),
+        };
+        *offer.pointer_mut(&at).expect("a member of an offer") = value;
     }
     offer
 }

@@ -22,14 +22,31 @@ pub struct Offer {
     pub memory_gb: Option<u32>,
     /// Whether it may be taken away.
     pub spot: bool,
-    /// What all of it costs an hour; nothing when the price cannot be known, and then nobody rents it.
+    /// What the machine costs an hour; nothing when the price cannot be known, and then nobody rents it.
     #[serde(default)]
     pub microusd_per_hour: Option<u64>,
-    /// What its disk goes on costing while it is stopped, where that can be known and it can be stopped.
+    /// What its disk costs beside that, whether it runs or is stopped, where it can be known.
     #[serde(default)]
-    pub stopped: Option<DiskPrice>,
+    pub disk: Option<DiskPrice>,
+    /// What its public address costs an hour beside that while it runs.
+    #[serde(default)]
+    pub address_microusd_per_hour: u64,
     /// Whether there are any now, as far as the vendor tells.
     pub availability: Availability,
+}
+
+impl Offer {
+    /// What is billed an hour beside the machine while it runs, when a launch asks for so much disk.
+    pub fn beside_microusd_per_hour(&self, disk_gb: u32) -> u64 {
+        let disk = self.disk.map_or(0, |disk| disk.microusd_per_hour(disk_gb));
+        disk.saturating_add(self.address_microusd_per_hour)
+    }
+
+    /// What an hour costs in all while it runs; nothing when the machine's price cannot be known.
+    pub fn running_microusd_per_hour(&self, disk_gb: u32) -> Option<u64> {
+        let beside = self.beside_microusd_per_hour(disk_gb);
+        Some(self.microusd_per_hour?.saturating_add(beside))
+    }
 }
 
 /// What a disk costs.

@@ -3,9 +3,6 @@
 //! Invariant: every offer is for a place that a launch can be sent to as it stands: a subnet lies in one zone,
 //! so where the account names subnets, offers are for their zones.
 //!
-//! What an hour costs is the machine alone. Its disk and its public address are billed beside it (gp3: about
-//! 0.011 USD an hour for 100 GB; an address: 0.005 USD), stopped or not.
-//!
 //! In scope: choosing and pricing. Out of scope: reading AWS's answers (`offers.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +11,10 @@ use tidegate_provider_api::{Availability, DiskPrice, Gpu, Offer, Part, Settings,
 
 use crate::offers::{Kept, Kind, SpotPrice, TypeRow};
 use crate::settings;
+
+/// "Public IPv4 address: $0.005 per hour" in every region (Amazon VPC pricing). Every launch asks for one, and a
+/// stopped machine has none.
+const ADDRESS_MICROUSD_PER_HOUR: u64 = 5_000;
 
 /// Everything that is known of one region.
 #[derive(Default)]
@@ -154,8 +155,6 @@ impl Region {
         zone: Option<String>,
         microusd_per_hour: Option<u64>,
     ) -> Offer {
-        // A one-time spot machine cannot be stopped.
-        let gb_month = self.gb_month.filter(|_| !spot);
         Offer {
             region: region.to_owned(),
             zone,
@@ -170,11 +169,12 @@ impl Region {
             memory_gb: row.memory_gb,
             spot,
             microusd_per_hour,
-            stopped: gb_month.map(|microusd_per_gb_month| DiskPrice {
+            disk: self.gb_month.map(|microusd_per_gb_month| DiskPrice {
                 microusd_per_gb_month,
                 added_gb: settings::system_disk_gb(account),
                 least_gb: 0,
             }),
+            address_microusd_per_hour: ADDRESS_MICROUSD_PER_HOUR,
             // EC2 tells what it sells, not what it has left.
             availability: Availability::Unknown,
         }

@@ -23,8 +23,9 @@ const COUNTS: [u32; 4] = [1, 2, 4, 8];
 
 const KIND: &str = "gpus/";
 
-/// A volume costs 0.20 USD a GB and month while its pod is stopped (docs.runpod.io/pods/pricing).
-const STOPPED: DiskPrice = DiskPrice {
+/// Container disk and volume are as large as each other and cost 0.10 USD a GB and month each while their pod runs;
+/// while it is stopped the volume costs 0.20 and the other is gone (docs.runpod.io/pods/pricing). So it is one price.
+const DISK: DiskPrice = DiskPrice {
     microusd_per_gb_month: 200_000,
     added_gb: 0,
     least_gb: LEAST_VOLUME_GB,
@@ -179,7 +180,8 @@ fn of_gpu(settings: &Settings, gpu: &Kept, count: u32) -> Vec<Offer> {
         memory_gb: None,
         spot: false,
         microusd_per_hour: gpu.microusd_per_hour,
-        stopped: Some(STOPPED),
+        disk: Some(DISK),
+        address_microusd_per_hour: 0,
         availability: level(availability.as_deref()),
     };
     let chosen = settings.list(DATA_CENTERS);

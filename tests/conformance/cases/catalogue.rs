@@ -1,9 +1,9 @@
 //! What is on offer, and for how much.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate_provider_api::{Availability, Offer, Part, Query};
 
-use crate::rig::Rig;
+use crate::rig::{DISK_GB, Rig};
 use crate::vendors::{PriceList, Shelved};
 
 fn shelved(offer: &Offer) -> Shelved {
@@ -32,15 +32,6 @@ fn shelf(rig: &Rig) -> Vec<Shelved> {
 }
 
 /// The offer of the kind that the row rents.
-fn rented(rig: &Rig, offers: &[Offer]) -> Offer {
-    let (region, machine_type) = rig.row.rents;
-    let fits = |offer: &&Offer| {
-        let is_here = offer.region == region && offer.machine_type == machine_type;
-        is_here && !offer.spot && offer.gpu.count == 1
-    };
-    offers.iter().find(fits).unwrap().clone()
-}
-
 pub fn the_whole_catalogue_is_offered_at_exactly_the_vendors_prices(rig: &mut Rig) {
     let offers = rig.offers();
     assert!(offers.len() > 5);
@@ -70,8 +61,8 @@ pub fn a_price_that_changes_is_offered_as_it_is_now(rig: &mut Rig) {
     rig.sim.order("stock", &order);
     let after = rig.offers();
     assert_eq!(sorted(&after), shelf(rig));
-    assert_eq!(rented(rig, &after).microusd_per_hour, Some(1_234_567));
-    assert_ne!(rented(rig, &before).microusd_per_hour, Some(1_234_567));
+    assert_eq!(rig.rented(&after).microusd_per_hour, Some(1_234_567));
+    assert_ne!(rig.rented(&before).microusd_per_hour, Some(1_234_567));
 }
 
 pub fn what_is_sold_out_is_told_or_not_told_but_never_told_otherwise(rig: &mut Rig) {
@@ -85,7 +76,7 @@ pub fn what_is_sold_out_is_told_or_not_told_but_never_told_otherwise(rig: &mut R
     } else {
         Availability::Unknown
     };
-    assert_eq!(rented(rig, &offers).availability, expected);
+    assert_eq!(rig.rented(&offers).availability, expected);
 }
 
 /// P5: price missing, a text, negative.
@@ -149,11 +140,22 @@ pub fn a_catalogue_out_of_reach_is_no_catalogue(rig: &mut Rig) {
 
 pub fn what_a_machine_costs_is_what_its_offer_said(rig: &mut Rig) {
     let offers = rig.offers();
-    let offer = rented(rig, &offers);
+    let offer = rig.rented(&offers);
     let machine = rig.running(1);
     let meter = rig.sim.meter(&machine.id);
-    let rate: &Value = &meter["stretches"][0]["microusd_per_hour"];
-    assert_eq!(json!(offer.microusd_per_hour), *rate);
+    let stretch = |at: usize| {
+        (
+            &meter["stretches"][at]["rate"],
+            &meter["stretches"][at]["microusd_per_hour"],
+        )
+    };
+    let (kind, rate) = stretch(0);
+    assert_eq!(
+        (kind, rate),
+        (&json!("full"), &json!(offer.microusd_per_hour))
+    );
+    let beside = offer.beside_microusd_per_hour(DISK_GB);
+    assert_eq!(stretch(1), (&json!("disk"), &json!(beside)));
     if let Some(told) = machine.microusd_per_hour {
         assert_eq!(json!(told), *rate);
     }

@@ -62,22 +62,15 @@ fn stopped_billing(rig: &Rig) -> Billing {
 }
 
 pub fn a_disk_costs_while_its_machine_is_stopped_what_the_offer_said(rig: &mut Rig) {
-    let (region, machine_type) = rig.row.rents;
     let offers = rig.offers();
-    let fits = |offer: &&tidegate_provider_api::Offer| {
-        offer.region == region && offer.machine_type == machine_type && !offer.spot
-    };
-    let offer = offers.iter().find(fits).unwrap();
+    let offer = rig.rented(&offers);
     let machine = stopped(rig);
     let meter = rig.sim.meter(&machine.id);
-    let disk = meter["stretches"].as_array().unwrap();
-    let disk = disk
-        .iter()
-        .find(|stretch| stretch["rate"] == "disk")
-        .unwrap();
+    let disk = meter["stretches"].as_array().unwrap().last().unwrap();
+    assert_eq!(disk["rate"], "disk");
     let rate = number(&disk["microusd_per_hour"]);
     assert!(rate > 0);
-    let told = offer.stopped.map(|disk| disk.microusd_per_hour(DISK_GB));
+    let told = offer.disk.map(|disk| disk.microusd_per_hour(DISK_GB));
     assert_eq!(told, Some(rate));
 }
 

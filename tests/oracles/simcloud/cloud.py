@@ -16,7 +16,7 @@ PATIENCE_MS = 20_000
 
 class Cloud:
     def __init__(self, *settings):
-        words = [f"delays.{name}=20" for name in QUICK] + ["runpod_calls.minute=100000", *settings]
+        words = [f"delays.{name}=20" for name in QUICK] + ["machines_alone=true", "runpod_calls.minute=100000", *settings]
         command = [BINARY] + [word for setting in words for word in ("--set", setting)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.hello = json.loads(self.process.stdout.readline())

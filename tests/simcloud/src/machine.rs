@@ -105,8 +105,8 @@ pub enum Stuck {
 pub struct Prices {
     /// While it is up.
     pub full_microusd_per_hour: u64,
-    /// Its disk beside that, where the cloud was told to bill it.
-    pub disk_running_microusd_per_hour: u64,
+    /// Its disk and its public address beside that.
+    pub beside_microusd_per_hour: u64,
     /// Its disk while it is stopped.
     pub disk_stopped_microusd_per_hour: u64,
     /// Seconds that each start costs at least.

@@ -15,7 +15,7 @@ use crate::clock::Millis;
 pub enum Rate {
     /// The machine itself.
     Full,
-    /// Its disk.
+    /// Its disk; while it runs also its public address.
     Disk,
 }
 

@@ -13,9 +13,9 @@ pub struct Settings {
     pub runpod_calls: Calls,
     /// The proxy.
     pub proxy: Proxy,
-    /// Disks are billed beside running machines too, as both vendors do in truth. Off: a running machine costs
-    /// its hourly price and nothing else.
-    pub disk_while_running: bool,
+    /// A running machine costs its hourly price and nothing else. Both vendors bill disks beside it, and EC2 public
+    /// addresses; this is for tests that reckon with one price.
+    pub machines_alone: bool,
     /// EC2's quota of vCPUs that run in a region.
     pub vcpus: Vcpus,
 }

@@ -374,7 +374,12 @@ fn open_full(machine: &mut Machine, at: Millis) {
         prices.minimum_s,
         at,
     );
-    meter.open(Rate::Disk, prices.disk_running_microusd_per_hour, 0, at);
+    meter.open(
+        Rate::Disk,
+        prices.beside_microusd_per_hour,
+        prices.minimum_s,
+        at,
+    );
 }
 
 fn open_stopped(machine: &mut Machine, at: Millis) {

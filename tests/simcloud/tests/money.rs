@@ -74,9 +74,9 @@ async fn a_stopped_pod_costs_its_persistent_mount_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_disk_beside_a_running_pod_is_billed_only_when_that_is_asked_for() {
+async fn a_disk_beside_a_running_pod_is_billed_with_it() {
     let sim = Sim::start(quick());
-    sim.order("settings", json!({"disk_while_running": true}))
+    sim.order("settings", json!({"machines_alone": false}))
         .await;
     let id = sim.pod("a").await;
     let bill = sim.bill(&id).await;

@@ -161,7 +161,8 @@ pub fn offer(machine_type: &str) -> Offer {
         memory_gb: None,
         spot: false,
         microusd_per_hour: Some(440_000),
-        stopped: None,
+        disk: None,
+        address_microusd_per_hour: 0,
         availability: Availability::Unknown,
     }
 }

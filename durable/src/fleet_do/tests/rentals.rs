@@ -21,7 +21,8 @@ fn offer() -> Offer {
         memory_gb: None,
         spot: false,
         microusd_per_hour: Some(360_000),
-        stopped: None,
+        disk: None,
+        address_microusd_per_hour: 0,
         availability: Availability::High,
     }
 }

@@ -12,12 +12,13 @@ use crate::bindings::rental::{VendorAction, VendorFact};
 use crate::driver::Cx;
 use crate::ports::StoreError;
 
-/// The fact, if it is one for the life.
-pub(super) fn of(fact: VendorFact, at_ms: i64) -> Option<Fact> {
+/// The fact, if it is one for the life. What the vendor tells of the price is the machine's alone; `beside` is what
+/// an hour costs beside that.
+pub(super) fn of(fact: VendorFact, at_ms: i64, beside: u64) -> Option<Fact> {
     Some(match fact {
         VendorFact::CreateSent => Fact::CreateSent,
         VendorFact::Created { machine } | VendorFact::Seen { machine } => {
-            Fact::Seen(sighting(&machine, at_ms))
+            Fact::Seen(sighting(&machine, at_ms, beside))
         }
         VendorFact::CreateRefused { error } => Fact::CreateRefused(refusal(&error)),
         VendorFact::CreateUnclear { .. } => Fact::CreateUnclear,
@@ -39,7 +40,7 @@ pub(super) fn of(fact: VendorFact, at_ms: i64) -> Option<Fact> {
     })
 }
 
-fn sighting(machine: &Machine, at_ms: i64) -> Sighting {
+fn sighting(machine: &Machine, at_ms: i64, beside: u64) -> Sighting {
     Sighting {
         machine: MachineId::new(machine.id.as_str()),
         at: Timestamp::from_ms(at_ms),
@@ -69,7 +70,9 @@ fn sighting(machine: &Machine, at_ms: i64) -> Sighting {
             VendorBilling::None => Billing::None,
             VendorBilling::Unknown => Billing::Unknown,
         },
-        microusd_per_hour: machine.microusd_per_hour,
+        microusd_per_hour: machine
+            .microusd_per_hour
+            .map(|price| price.saturating_add(beside)),
         billed_from: machine.billed_from_ms.map(Timestamp::from_ms),
         billed_until: machine.billed_until_ms.map(Timestamp::from_ms),
     }

@@ -17,6 +17,13 @@ use crate::turn::Outcome;
 
 impl Rental {
     /// The offer of an attempt.
+    /// What an hour of an attempt's machine costs beside the machine, in micro-dollars.
+    pub(super) fn beside(&self, attempt: u32) -> u64 {
+        let disk_gb = self.launch.runtime.disk_gb;
+        self.candidate_of(attempt)
+            .map_or(0, |it| it.offer.beside_microusd_per_hour(disk_gb))
+    }
+
     pub(super) fn candidate_of(&self, attempt: u32) -> Option<&Candidate> {
         let candidate = self.life.attempt_of(attempt)?.candidate;
         self.launch.candidates.get(usize::try_from(candidate).ok()?)

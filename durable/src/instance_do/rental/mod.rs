@@ -180,7 +180,8 @@ impl Instance {
     ) -> Result<Reply, TurnError> {
         if let Some(rental) = &mut self.rental {
             rental.remember(cx, attempt, &fact)?;
-            if let Some(fact) = facts::of(fact, at_ms) {
+            let beside = rental.beside(attempt);
+            if let Some(fact) = facts::of(fact, at_ms, beside) {
                 let at = Timestamp::from_ms(at_ms);
                 self.live(cx, Event::Heard { attempt, at, fact })?;
             }

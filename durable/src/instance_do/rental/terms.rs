@@ -55,15 +55,16 @@ pub(super) fn of(launch: &Launch) -> Vec<Terms> {
 fn of_candidate(launch: &Launch, candidate: &Candidate, account: usize) -> Terms {
     let can = capability(&candidate.vendor);
     let offer = &candidate.offer;
-    let rate = offer.microusd_per_hour.unwrap_or_default();
+    let disk_gb = launch.runtime.disk_gb;
+    let rate = offer.running_microusd_per_hour(disk_gb).unwrap_or_default();
     Terms {
         account: u32::try_from(account).unwrap_or(u32::MAX),
         microusd_per_hour: rate,
         stopped_microusd_per_hour: match can.stopped_billing {
             StoppedBilling::Full => rate,
             StoppedBilling::Disk => offer
-                .stopped
-                .map_or(rate, |disk| disk.microusd_per_hour(launch.runtime.disk_gb)),
+                .disk
+                .map_or(rate, |disk| disk.microusd_per_hour(disk_gb)),
             StoppedBilling::None => 0,
         },
         gpus: offer.gpu.count,

@@ -29,13 +29,15 @@ fn offer() -> Offer {
         vcpus: None,
         memory_gb: None,
         spot: false,
-        microusd_per_hour: Some(360_000),
+        // With the disk 0.36 dollars an hour.
+        microusd_per_hour: Some(356_400),
         // 3,600 micro-dollars an hour for the 40 GB that are launched.
-        stopped: Some(DiskPrice {
+        disk: Some(DiskPrice {
             microusd_per_gb_month: 64_800,
             added_gb: 0,
             least_gb: 0,
         }),
+        address_microusd_per_hour: 0,
         availability: Availability::High,
     }
 }
@@ -722,5 +724,22 @@ fn a_cap_ends_a_server_whose_vendor_says_nothing_and_until_then_it_serves() {
     assert!(
         later.iter().all(|it| it["statement"]["until_ms"].is_null()),
         "its meter runs"
+    );
+}
+
+#[test]
+fn what_the_vendor_asks_for_the_machine_is_not_all_that_it_costs() {
+    let mut rented = Rented::launched(launch_at("runpod"));
+    rented.hear(VendorFact::CreateSent);
+    let mut dearer = machine(MachineState::Running);
+    dearer.microusd_per_hour = Some(400_000);
+    rented.hear(VendorFact::Seen {
+        machine: Box::new(dearer),
+    });
+    let statement = rented.told_to("ledger/acme").pop().unwrap()["statement"].clone();
+    // And its disk.
+    assert_eq!(
+        statement["segments"][0]["microusd_per_hour"], 403_600,
+        "{statement}"
     );
 }

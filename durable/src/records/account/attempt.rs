@@ -26,9 +26,12 @@ pub struct Tracked {
     /// The list that shows it, where that is another.
     #[serde(default)]
     pub listed_in: Option<String>,
-    /// What it costs an hour, as far as anybody has said.
+    /// What the machine costs an hour, as far as anybody has said.
     #[serde(default)]
     pub microusd_per_hour: Option<u64>,
+    /// What its disk and address cost an hour beside that.
+    #[serde(default)]
+    pub beside_microusd_per_hour: u64,
     /// The machine as the instance was last told.
     #[serde(default)]
     pub told: Option<Box<Machine>>,
@@ -54,6 +57,7 @@ impl Tracked {
             region: String::new(),
             listed_in: None,
             microusd_per_hour: None,
+            beside_microusd_per_hour: 0,
             told: None,
             told_absent: false,
             outcome: None,

@@ -19,7 +19,7 @@ use tidegate_wire_openai::ErrorCode;
 use super::{CREDENTIAL, form, in_doubt, record, registered, view, with};
 use crate::admin::ask;
 use crate::admin::fields::bad_value;
-use crate::admin::offers::{OFFERS_TIMEOUT_MS, offered};
+use crate::admin::offers::{COMMON_DISK_GB, OFFERS_TIMEOUT_MS, offered};
 use crate::admin::price::dollars;
 use crate::admin::providers;
 use crate::admin::rfc3339::moment;
@@ -170,7 +170,7 @@ fn types(answer: &OffersAnswer) -> Step {
         kind.counts.insert(gpu.count);
         kind.regions.insert(region);
         kind.spot |= offer.spot;
-        let price = offered("", offer).microusd_per_gpu_hour();
+        let price = offered("", offer, COMMON_DISK_GB).microusd_per_gpu_hour();
         kind.cheapest = match (kind.cheapest, price) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -39,8 +39,10 @@ pub struct Sums {
 
 impl Sums {
     /// Reckons up what these candidates would cost, of which the first is the cheapest.
-    pub fn of(chosen: &[Listed], ends: &Ends, now: Timestamp) -> Self {
-        let rates = chosen.iter().filter_map(|it| it.offer.microusd_per_hour);
+    pub fn of(chosen: &[Listed], disk_gb: u32, ends: &Ends, now: Timestamp) -> Self {
+        let rates = chosen
+            .iter()
+            .filter_map(|it| it.offer.running_microusd_per_hour(disk_gb));
         let per_hour = rates.clone().next().unwrap_or_default();
         let vendor = chosen.first().map(|it| it.account.entry.vendor.as_str());
         let can = vendor

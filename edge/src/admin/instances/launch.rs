@@ -142,7 +142,7 @@ fn shop(
     Ok(visit(&asker, scope, move |cx, mut market| {
         let chosen = match &order.pick {
             Pick::Offer(id) => this_one(id, &profile, &mut market).map(|listed| vec![listed]),
-            Pick::Like(wish) => some_like(wish, &mut market),
+            Pick::Like(wish) => some_like(wish, profile.disk_gb, &mut market),
         };
         match chosen {
             Ok(chosen) => judge(cx, admin, order, profile, chosen, market.failures, then),
@@ -182,12 +182,13 @@ fn this_one(id: &OfferId, profile: &Profile, market: &mut Market) -> Result<List
         );
         return Err(bad_value("offer_id", &must));
     }
+    let beside = listed.offer.beside_microusd_per_hour(profile.disk_gb);
     match (listed.offer.microusd_per_hour, id.microusd_per_hour) {
         (Some(now), Some(then)) if now > then => Err(no_offer(format!(
             "The offer costs {} dollars an hour by now, not {}. Look at GET /admin/offers again and take it at \
              that price, or another.",
-            dollars(now),
-            dollars(then)
+            dollars(now.saturating_add(beside)),
+            dollars(then.saturating_add(beside))
         ))),
         (Some(_), Some(_)) => Ok(listed),
         _ => Err(no_offer(
@@ -196,8 +197,8 @@ fn this_one(id: &OfferId, profile: &Profile, market: &mut Market) -> Result<List
     }
 }
 
-fn some_like(wish: &Wish, market: &mut Market) -> Result<Vec<Listed>, ApiError> {
-    let choice = shop::choose(&market.offered(), wish);
+fn some_like(wish: &Wish, disk_gb: u32, market: &mut Market) -> Result<Vec<Listed>, ApiError> {
+    let choice = shop::choose(&market.offered(disk_gb), wish);
     if choice.candidates.is_empty() {
         return Err(nothing_like(&choice, market));
     }
@@ -278,7 +279,7 @@ fn judge(
     then: impl FnOnce(&mut Cx<'_>, Admin, Plan) -> Step + 'static,
 ) -> Step {
     let ends = order.ends(&profile);
-    let sums = Sums::of(&chosen, &ends, cx.now);
+    let sums = Sums::of(&chosen, profile.disk_gb, &ends, cx.now);
     let command = LedgerCommand::Estimate {
         project: order.project.clone(),
         microusd_per_hour: sums.per_hour,

@@ -59,11 +59,11 @@ pub struct Market {
 }
 
 impl Market {
-    /// The offers, cut down to what they are picked by, in the same places.
-    pub fn offered(&self) -> Vec<Offered> {
+    /// The offers, cut down to what they are picked by who asks for so much disk, in the same places.
+    pub fn offered(&self, disk_gb: u32) -> Vec<Offered> {
         let listed = self.listed.iter();
         listed
-            .map(|it| offered(&it.account.entry.vendor, &it.offer))
+            .map(|it| offered(&it.account.entry.vendor, &it.offer, disk_gb))
             .collect()
     }
 
@@ -133,8 +133,8 @@ pub fn visit(
     )
 }
 
-/// An offer, cut down to what it is picked by.
-pub fn offered(vendor: &str, offer: &Offer) -> Offered {
+/// An offer, cut down to what it is picked by; its price is all that is billed while it runs.
+pub fn offered(vendor: &str, offer: &Offer, disk_gb: u32) -> Offered {
     Offered {
         vendor: vendor.to_owned(),
         region: offer.region.clone(),
@@ -143,7 +143,7 @@ pub fn offered(vendor: &str, offer: &Offer) -> Offered {
         count: offer.gpu.count,
         vram_gb: offer.gpu.vram_gb,
         spot: offer.spot,
-        microusd_per_hour: offer.microusd_per_hour,
+        microusd_per_hour: offer.running_microusd_per_hour(disk_gb),
         stock: match offer.availability {
             Availability::None => Stock::None,
             Availability::Low => Stock::Low,

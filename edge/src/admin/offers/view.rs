@@ -21,9 +21,12 @@ pub fn offer(listed: &Listed, disk_gb: u32, now: Timestamp) -> Value {
     } = listed;
     let vendor = account.entry.vendor.as_str();
     let age = fetched_at_ms.map(|at_ms| now.since(Timestamp::from_ms(at_ms)));
-    let stopped = offer.stopped.map(|disk| disk.microusd_per_hour(disk_gb));
-    let is_reachable =
-        tidegate_providers::by_name(vendor).is_some_and(|it| it.capability().public_tls);
+    let capability = tidegate_providers::by_name(vendor).map(|it| it.capability());
+    let priced = offered(vendor, offer, disk_gb);
+    let can_stop = capability.is_some_and(|it| it.stop_start) && !offer.spot;
+    let disk = offer.disk.filter(|_| can_stop);
+    let stopped = disk.map(|disk| disk.microusd_per_hour(disk_gb));
+    let is_reachable = capability.is_some_and(|it| it.public_tls);
     json!({
         "id": OfferId::of(listed).to_text(),
         "vendor": vendor,
@@ -40,8 +43,9 @@ pub fn offer(listed: &Listed, disk_gb: u32, now: Timestamp) -> Value {
         "machine_type": offer.machine_type,
         "vcpus": offer.vcpus,
         "memory_gb": offer.memory_gb,
-        "price_per_hour": offer.microusd_per_hour.map(dollars),
-        "price_per_gpu_hour": offered(vendor, offer).microusd_per_gpu_hour().map(dollars),
+        "price_per_hour": priced.microusd_per_hour.map(dollars),
+        "price_per_gpu_hour": priced.microusd_per_gpu_hour().map(dollars),
+        "machine_price_per_hour": offer.microusd_per_hour.map(dollars),
         "stopped_price_per_hour": stopped.map(dollars),
         "spot": offer.spot,
         "availability": availability(offer.availability),

@@ -312,16 +312,17 @@ fn on_demand_is_offered_by_region_and_spot_by_zone() {
         memory_gb: Some(16),
         spot: false,
         microusd_per_hour: Some(804_800),
-        stopped: Some(DiskPrice {
+        disk: Some(DiskPrice {
             microusd_per_gb_month: 80_000,
             // The system's.
             added_gb: 50,
             least_gb: 0,
         }),
+        address_microusd_per_hour: 5_000,
         availability: Availability::Unknown,
     };
     assert_eq!(offers[0], l4);
-    assert_eq!(offers[1].stopped, None, "a spot machine cannot be stopped");
+    assert_eq!(offers[1].disk, l4.disk, "a spot machine's costs as much");
     let h100 = &offers[3].gpu;
     assert_eq!(
         (h100.model.as_str(), h100.count, h100.vram_gb),
@@ -351,7 +352,7 @@ fn what_is_not_known_without_a_piece_is_left_open() {
         ]
     );
     let diskless = Aws.offers(&settings, &without("disk"));
-    assert!(diskless.iter().all(|offer| offer.stopped.is_none()));
+    assert!(diskless.iter().all(|offer| offer.disk.is_none()));
     assert_eq!(Aws.offers(&settings, &[]), []);
 }
 

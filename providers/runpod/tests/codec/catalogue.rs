@@ -79,11 +79,12 @@ fn each_type_number_and_data_centre_is_an_offer() {
             memory_gb: None,
             spot: false,
             microusd_per_hour: Some(390_000),
-            stopped: Some(DiskPrice {
+            disk: Some(DiskPrice {
                 microusd_per_gb_month: 200_000,
                 added_gb: 0,
                 least_gb: 10,
             }),
+            address_microusd_per_hour: 0,
             availability: Availability::High,
         }
     );

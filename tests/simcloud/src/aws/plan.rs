@@ -19,6 +19,8 @@ use crate::world::World;
 
 /// Of user data, before base64.
 const MOST_USER_DATA: usize = 16_384;
+/// "Public IPv4 address: $0.005 per hour" (Amazon VPC pricing), in every region.
+const ADDRESS_MICROUSD: u64 = 5_000;
 /// "Each start": seconds that are charged at least.
 const MINIMUM_S: u64 = 60;
 
@@ -146,12 +148,17 @@ pub fn plan(world: &World, form: &Form, region: &Region, now: Millis) -> Result<
         kind.on_demand(region)
     };
     let disk = disk_rate(instance.disk_gb, region.price(GP3_MICROUSD));
+    let address = if instance.is_public {
+        ADDRESS_MICROUSD
+    } else {
+        0
+    };
     let prices = Prices {
         full_microusd_per_hour: full,
-        disk_running_microusd_per_hour: if world.settings.disk_while_running {
-            disk
-        } else {
+        beside_microusd_per_hour: if world.settings.machines_alone {
             0
+        } else {
+            disk + address
         },
         disk_stopped_microusd_per_hour: disk,
         minimum_s: MINIMUM_S,

@@ -172,13 +172,12 @@ fn place(
     let cuda = host_cuda(gpu, &body["gpu"]).ok_or_else(none)?;
     let pod = pod(body, cloud, cuda);
     let volume = pod.persistent_gb();
-    let with_disk = world.settings.disk_while_running;
     let prices = Prices {
         full_microusd_per_hour: price * u64::from(count),
-        disk_running_microusd_per_hour: if with_disk {
-            disk_rate(volume, VOLUME_MICROUSD.0) + disk_rate(pod.disk, CONTAINER_MICROUSD)
-        } else {
+        beside_microusd_per_hour: if world.settings.machines_alone {
             0
+        } else {
+            disk_rate(volume, VOLUME_MICROUSD.0) + disk_rate(pod.disk, CONTAINER_MICROUSD)
         },
         disk_stopped_microusd_per_hour: disk_rate(volume, VOLUME_MICROUSD.1),
         minimum_s: 0,

@@ -54,6 +54,7 @@ pub fn quick() -> Options {
     let quick = json!({
         "delays": {"provisioning_ms": 20, "starting_ms": 20, "pending_ms": 20, "stop_ms": 20,
             "terminate_ms": 20, "status_check_ms": 20},
+        "machines_alone": true,
         "runpod_calls": {"minute": 10_000, "hour": 100_000, "day": 1_000_000},
     });
     options.settings = options.settings.with(&quick).unwrap();
