@@ -1,7 +1,10 @@
 // A gateway that dies while it rents and while it gives back.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SECRET } from "./harness/gateway.mjs";
 import { office } from "./harness/office.mjs";
+
+const NEXT_SECRET = "the-next-secret-for-tests-only-000000000000000";
 
 test("a gateway that is killed in the middle loses no machine", { timeout: 300_000 }, async (t) => {
   const it = await office(t, { vendors: ["runpod", "aws"] });
@@ -15,6 +18,9 @@ test("a gateway that is killed in the middle loses no machine", { timeout: 300_0
   await it.until(public_, "ready", { within: 180_000 });
   await it.until(other, "ready_unreachable", { within: 180_000 });
   for (const id of [public_, other]) assert.equal((await it.machines(id)).length, 1, "and rents none twice");
+  // Its secret is replaced while they run, and the ids of before still name them.
+  await it.gateway.kill();
+  await it.gateway.restart({ TIDEGATE_SECRET: NEXT_SECRET, TIDEGATE_SECRET_PREVIOUS: SECRET });
   // Killed again while it gives back.
   for (const id of [public_, other]) await it.demand(200, "POST", `instances/${id}/terminate`);
   await it.gateway.kill();

@@ -7,8 +7,6 @@
 //!
 //! Invariant: one attempt has one token, made again whenever it is needed and stored nowhere; the attempt in
 //! a text is believed only behind its MAC, which is compared in constant time.
-use subtle::ConstantTimeEq;
-
 use crate::{
     base62, installation::Installation, organisation::Organisation, secret::Secret, tag::Purpose,
 };
@@ -23,8 +21,8 @@ const _: () = assert!(ATTEMPT + MAC == CHUNKS * base62::CHUNK);
 impl Installation {
     /// The token of one attempt to rent for an instance.
     pub fn boot_token(&self, organisation: &Organisation, instance: &str, attempt: u32) -> Secret {
-        let mac = self.boot_mac(organisation, instance, attempt);
         let attempt = attempt.to_be_bytes();
+        let mac: [u8; MAC] = self.tag(Purpose::Boot, &parts(organisation, instance, &attempt));
         let mut bytes = attempt.iter().chain(&mac).copied();
         let chunks: [[u8; base62::CHUNK]; CHUNKS] =
             core::array::from_fn(|_| core::array::from_fn(|_| bytes.next().unwrap_or(0)));
@@ -47,19 +45,22 @@ impl Installation {
         let mut bytes = chunks.iter().flatten().copied();
         let attempt: [u8; ATTEMPT] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
         let given: [u8; MAC] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
-        let attempt = u32::from_be_bytes(attempt);
-        let expected = self.boot_mac(organisation, instance, attempt);
-        bool::from(expected.ct_eq(&given)).then_some(attempt)
+        let parts = parts(organisation, instance, &attempt);
+        let is_ours = self.is_tag(Purpose::Boot, &parts, &given);
+        is_ours.then_some(u32::from_be_bytes(attempt))
     }
+}
 
-    fn boot_mac(&self, organisation: &Organisation, instance: &str, attempt: u32) -> [u8; MAC] {
-        let parts = [
-            organisation.as_str().as_bytes(),
-            instance.as_bytes(),
-            &attempt.to_be_bytes(),
-        ];
-        self.tag(Purpose::Boot, &parts)
-    }
+fn parts<'a>(
+    organisation: &'a Organisation,
+    instance: &'a str,
+    attempt: &'a [u8; ATTEMPT],
+) -> [&'a [u8]; 3] {
+    [
+        organisation.as_str().as_bytes(),
+        instance.as_bytes(),
+        attempt,
+    ]
 }
 
 #[cfg(test)]
@@ -138,5 +139,23 @@ mod tests {
             let verified = ours.verify_boot_token(&org, INSTANCE, &forged);
             prop_assert_eq!(verified.is_some(), forged == text);
         }
+    }
+
+    #[test]
+    fn a_token_of_the_secret_before_counts_while_that_is_bound_and_a_new_one_is_none_of_it() {
+        let former = || Installation::derive(b"fedcba9876543210fedcba9876543210").unwrap();
+        let org = organisation("default");
+        let old = former().boot_token(&org, INSTANCE, 3);
+        let old = old.expose_str().unwrap();
+        assert_eq!(installation().verify_boot_token(&org, INSTANCE, old), None);
+        let both = installation().succeeding(former());
+        assert_eq!(both.verify_boot_token(&org, INSTANCE, old), Some(3));
+        let made = both.boot_token(&org, INSTANCE, 4);
+        let made = made.expose_str().unwrap();
+        assert_eq!(
+            installation().verify_boot_token(&org, INSTANCE, made),
+            Some(4)
+        );
+        assert_eq!(former().verify_boot_token(&org, INSTANCE, made), None);
     }
 }

@@ -10,6 +10,7 @@ use core::fmt;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac, digest::KeyInit};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::keyring::WrappingKey;
@@ -31,6 +32,14 @@ pub struct Installation {
     name_mac: Subkey,
     tag_mac: Subkey,
     wrapping: WrappingKey,
+    former: Option<Former>,
+}
+
+/// What still counts of the secret before: names and tags, so that what was registered and rented under it can be
+/// reached, and ended. Not API keys: a new secret is how all of them are ended.
+struct Former {
+    name_mac: Subkey,
+    tag_mac: Subkey,
 }
 
 /// Why a secret cannot protect anything.
@@ -68,7 +77,37 @@ impl Installation {
             name_mac: subkey(SALT, secret, b"name-mac/v1")?,
             tag_mac: subkey(SALT, secret, b"tag-mac/v1")?,
             wrapping: WrappingKey::from_key(subkey(SALT, secret, b"wrapping-key/v1")?)?,
+            former: None,
         })
+    }
+
+    /// The same, which also knows the ids and boot tokens that were made under the secret before. What it makes
+    /// itself is made under its own.
+    #[must_use]
+    pub fn succeeding(mut self, previous: Self) -> Self {
+        self.former = Some(Former {
+            name_mac: previous.name_mac,
+            tag_mac: previous.tag_mac,
+        });
+        self
+    }
+
+    /// Whether a MAC over these parts is a name's, of this secret or the one before.
+    pub(crate) fn knows_name<const N: usize>(&self, parts: &[&[u8]], given: &[u8; N]) -> bool {
+        let former = self.former.as_ref().map(|former| &former.name_mac);
+        [Some(&self.name_mac), former]
+            .into_iter()
+            .flatten()
+            .any(|key| is_mac(key, parts, given))
+    }
+
+    /// Whether a MAC over these parts is a tag's, of this secret or the one before.
+    pub(crate) fn knows_tag<const N: usize>(&self, parts: &[&[u8]], given: &[u8; N]) -> bool {
+        let former = self.former.as_ref().map(|former| &former.tag_mac);
+        [Some(&self.tag_mac), former]
+            .into_iter()
+            .flatten()
+            .any(|key| is_mac(key, parts, given))
     }
 
     /// The key-encryption key that goes with this secret, for installations that bind no separate one.
@@ -117,6 +156,11 @@ pub(crate) fn subkey(salt: &[u8], secret: &[u8], info: &[u8]) -> Result<Subkey, 
 }
 
 /// HMAC-SHA256 cut to its first `N` ≤ 32 bytes. The callers' parts have fixed lengths or carry their own.
+/// Compared in constant time. Which of two keys a MAC is of is no secret.
+fn is_mac<const N: usize>(key: &Subkey, parts: &[&[u8]], given: &[u8; N]) -> bool {
+    truncated_mac::<N>(key, parts).ct_eq(given).into()
+}
+
 fn truncated_mac<const N: usize>(key: &Subkey, parts: &[&[u8]]) -> [u8; N] {
     // HMAC pads a key shorter than the 64-byte block with zeros, so padding here changes nothing and
     // takes the constructor that cannot fail.

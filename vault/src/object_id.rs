@@ -7,7 +7,6 @@
 //!
 //! 10 random bytes: two of a billion servers collide with a probability below 1e-6. 6 bytes of MAC: a
 //! guesser needs about 2^47 requests for one id that exists nowhere anyway.
-use subtle::ConstantTimeEq;
 
 use crate::{base62, installation::Installation, organisation::Organisation};
 
@@ -65,7 +64,7 @@ fn mint(
     organisation: &Organisation,
     random: [u8; RANDOM],
 ) -> String {
-    let mac = mac(prefix, installation, organisation, &random);
+    let mac: [u8; MAC] = installation.name_mac(&[prefix.as_bytes(), &organisation.pack(), &random]);
     let mut bytes = random.iter().chain(&mac).copied();
     let chunks: [[u8; base62::CHUNK]; 2] =
         core::array::from_fn(|_| core::array::from_fn(|_| bytes.next().unwrap_or(0)));
@@ -86,20 +85,8 @@ fn verify(
     let mut bytes = chunks.iter().flatten().copied();
     let random: [u8; RANDOM] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
     let given: [u8; MAC] = core::array::from_fn(|_| bytes.next().unwrap_or(0));
-    mac(prefix, installation, organisation, &random)
-        .ct_eq(&given)
-        .into()
-}
-
-/// Prefixes are of one length and so are packed organisations: the parts cannot be shifted against each
-/// other.
-fn mac(
-    prefix: &str,
-    installation: &Installation,
-    organisation: &Organisation,
-    random: &[u8; RANDOM],
-) -> [u8; MAC] {
-    installation.name_mac(&[prefix.as_bytes(), &organisation.pack(), random])
+    // Prefixes are of one length and so are packed organisations: the parts cannot be shifted against each other.
+    installation.knows_name(&[prefix.as_bytes(), &organisation.pack(), &random], &given)
 }
 
 #[cfg(test)]
@@ -186,5 +173,21 @@ mod tests {
         fn no_text_makes_it_panic(text in "(srv_)?\\PC{0,30}") {
             prop_assert!(!verify_instance_id(&installation(), &organisation("default"), &text));
         }
+    }
+
+    #[test]
+    fn an_id_of_the_secret_before_is_known_while_that_is_bound() {
+        let former = || Installation::derive(b"fedcba9876543210fedcba9876543210").unwrap();
+        let org = organisation("default");
+        let old = mint_instance_id(&former(), &org, [7; 10]);
+        assert!(!verify_instance_id(&installation(), &org, &old));
+        let both = installation().succeeding(former());
+        assert!(verify_instance_id(&both, &org, &old));
+        assert!(!verify_account_id(&both, &org, &old));
+        let elsewhere = organisation("elsewhere");
+        assert!(!verify_instance_id(&both, &elsewhere, &old));
+        let made = mint_instance_id(&both, &org, [7; 10]);
+        assert!(verify_instance_id(&installation(), &org, &made));
+        assert!(!verify_instance_id(&former(), &org, &made));
     }
 }

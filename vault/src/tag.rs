@@ -41,15 +41,17 @@ impl Purpose {
 impl Installation {
     /// The first `N` ≤ 32 bytes of a MAC over these parts.
     pub fn tag<const N: usize>(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; N] {
-        let parts = || core::iter::once(purpose.label()).chain(parts.iter().copied());
-        let length = |part: &[u8]| u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
-        let lengths: Vec<[u8; 8]> = parts().map(length).collect();
-        let framed: Vec<&[u8]> = lengths
-            .iter()
-            .zip(parts())
-            .flat_map(|(length, part)| [length.as_slice(), part])
-            .collect();
-        self.tag_mac(&framed)
+        framed(purpose, parts, |framed| self.tag_mac(framed))
+    }
+
+    /// Whether this is such a MAC, made here or under the secret before. Compared in constant time.
+    pub fn is_tag<const N: usize>(
+        &self,
+        purpose: Purpose,
+        parts: &[&[u8]],
+        given: &[u8; N],
+    ) -> bool {
+        framed(purpose, parts, |framed| self.knows_tag(framed, given))
     }
 
     /// The same as 32 hexadecimal digits.
@@ -57,6 +59,19 @@ impl Installation {
         let tag: [u8; 16] = self.tag(purpose, parts);
         tag.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Each part behind its length, so that none can be shifted against another.
+fn framed<R>(purpose: Purpose, parts: &[&[u8]], then: impl FnOnce(&[&[u8]]) -> R) -> R {
+    let parts = || core::iter::once(purpose.label()).chain(parts.iter().copied());
+    let length = |part: &[u8]| u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
+    let lengths: Vec<[u8; 8]> = parts().map(length).collect();
+    let framed: Vec<&[u8]> = lengths
+        .iter()
+        .zip(parts())
+        .flat_map(|(length, part)| [length.as_slice(), part])
+        .collect();
+    then(&framed)
 }
 
 #[cfg(test)]

@@ -140,8 +140,12 @@ impl Bindings {
             .map(|text| Installation::derive(Secret::from(text).expose()))
             .transpose()
             .map_err(Misconfigured::PreviousSecret)?;
-        let previous = previous.map(|previous| previous.wrapping_key().clone());
-        let keyring = Keyring::new(installation.wrapping_key().clone(), previous);
+        let former = previous.as_ref().map(|it| it.wrapping_key().clone());
+        let keyring = Keyring::new(installation.wrapping_key().clone(), former);
+        let installation = match previous {
+            Some(previous) => installation.succeeding(previous),
+            None => installation,
+        };
         Ok((installation, keyring))
     }
 }

@@ -25,7 +25,7 @@ export function freePort() {
 
 export class Gateway {
   #process;
-  #settings;
+  #env;
 
   constructor(url) {
     this.url = url;
@@ -45,18 +45,18 @@ export class Gateway {
     const stateDir = folder("gateway");
     const gateway = new Gateway(`http://127.0.0.1:${port}`);
     gateway.log = join(stateDir, "workerd.log");
-    gateway.#settings = settings({ PORT: String(port), STATE_DIR: stateDir, ALLOW_LOOPBACK: "1", ADMIN_KEY, TIDEGATE_SECRET: SECRET, ...env });
-    secret("admin key", env.ADMIN_KEY ?? ADMIN_KEY);
-    secret("installation secret", env.TIDEGATE_SECRET ?? SECRET);
-    if (env.TIDEGATE_SECRET_PREVIOUS) secret("installation secret", env.TIDEGATE_SECRET_PREVIOUS);
+    gateway.#env = { PORT: String(port), STATE_DIR: stateDir, ALLOW_LOOPBACK: "1", ADMIN_KEY, TIDEGATE_SECRET: SECRET };
     t?.after(() => gateway.kill());
-    await gateway.restart();
+    await gateway.restart(env);
     return gateway;
   }
 
-  /** Starts it on what is on disk. */
-  async restart() {
-    const { command, args, env } = workerd(this.#settings);
+  /** Starts it on what is on disk, with these settings from now on. */
+  async restart(changes = {}) {
+    this.#env = { ...this.#env, ...changes };
+    secret("admin key", this.#env.ADMIN_KEY);
+    for (const name of ["TIDEGATE_SECRET", "TIDEGATE_SECRET_PREVIOUS"]) if (this.#env[name]) secret("installation secret", this.#env[name]);
+    const { command, args, env } = workerd(settings(this.#env));
     this.#process = new Running("workerd", command, args, { env, log: this.log });
     await untilAnswering(`${this.url}/v1/models`, this.#process, { seconds: 30 });
   }
