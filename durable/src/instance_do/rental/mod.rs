@@ -265,14 +265,21 @@ impl Instance {
     /// The end of every turn: who uses the server now is told to its life, and what came of the turn is stored
     /// and sent.
     pub(super) fn finish_rental(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
-        let Some(rental) = &self.rental else {
+        self.tell_usage(cx)?;
+        self.settle_rental(cx)
+    }
+
+    /// Its life keeps in memory alone who uses the server.
+    fn tell_usage(&mut self, cx: &mut Cx<'_>) -> Result<(), TurnError> {
+        let usage = self.usage(cx.now);
+        let Some(rental) = &mut self.rental else {
             return Ok(());
         };
-        let usage = self.usage(cx.now);
-        if rental.life.usage() != usage {
-            self.live(cx, Event::Used(usage))?;
+        if rental.life.usage() == usage {
+            return Ok(());
         }
-        self.settle_rental(cx)
+        let effects = rental.life.handle(cx.now, Event::Used(usage));
+        self.perform(cx, effects)
     }
 
     fn usage(&self, now: Timestamp) -> Usage {
@@ -304,8 +311,10 @@ impl Instance {
         Ok(())
     }
 
-    /// Hands an event to the life and does what it asks for.
+    /// Hands an event to the life and does what it asks for. Who uses the server comes first: every event runs
+    /// what is due, and one that has lost its memory would idle out, or cut off what runs.
     fn live(&mut self, cx: &mut Cx<'_>, event: Event) -> Result<(), TurnError> {
+        self.tell_usage(cx)?;
         let Some(rental) = &mut self.rental else {
             return Ok(());
         };

@@ -11,6 +11,7 @@ use crate::bindings::rental::{
     CallHome, CallHomeAnswer, Candidate, Ends, Launch, MachineSays, RentalAnswer, RentalEvents,
     RentalState, RentalVerb, RentalView, RuntimeSpec, VendorAction, VendorFact,
 };
+use crate::driver::Driver;
 use crate::rig::sent;
 
 const MINUTE_MS: i64 = 60_000;
@@ -742,4 +743,63 @@ fn what_the_vendor_asks_for_the_machine_is_not_all_that_it_costs() {
         statement["segments"][0]["microusd_per_hour"], 403_600,
         "{statement}"
     );
+}
+
+/// Serves a request a minute, until it has been ready for longer than it may idle.
+fn in_use() -> Rented {
+    let mut rented = Rented::serving();
+    let turn = tell(&mut rented.rig, &configure(spec(1)));
+    rented.settle(turn);
+    for number in 0..6 {
+        rented.wait(60);
+        let id = format!("r{number}");
+        let turn = ask(&mut rented.rig, &id);
+        rented.settle(turn);
+        let done = Turnover {
+            settled: vec![settled(&id, OutcomeWire::Success)],
+            ..Turnover::default()
+        };
+        let turn = turnover(&mut rented.rig, done);
+        rented.settle(turn);
+    }
+    rented.rig.wait(Span::from_secs(10));
+    let turn = rented.rig.turn(Driver::soon).unwrap();
+    rented.settle(turn);
+    rented
+}
+
+/// An object that nobody asks leaves memory within seconds, and the next thing that it hears is its alarm.
+#[test]
+fn one_that_lost_its_memory_does_not_idle_out_while_it_is_used() {
+    for wakes_by_alarm in [true, false] {
+        let mut rented = in_use();
+        rented.rig.evict();
+        if wakes_by_alarm {
+            rented.wait(30);
+        } else {
+            rented.rig.wait(Span::from_secs(30));
+            rented.say(&InstanceCommand::Tick);
+        }
+        assert_eq!(rented.state(), RentalState::Ready, "used 40 seconds ago");
+        rented.wait(261);
+        assert_eq!(rented.state(), RentalState::Terminating);
+    }
+}
+
+#[test]
+fn one_that_lost_its_memory_lets_requests_finish_that_run() {
+    let mut rented = in_use();
+    let turn = ask(&mut rented.rig, "long");
+    rented.settle(turn);
+    rented.rig.wait(Span::from_secs(1));
+    let turn = rented.rig.turn(Driver::soon).unwrap();
+    rented.settle(turn);
+    rented.say(&InstanceCommand::Do {
+        verb: RentalVerb::Stop,
+        actor: "admin".to_owned(),
+    });
+    assert_eq!(rented.state(), RentalState::Draining);
+    rented.rig.evict();
+    rented.wait(5);
+    assert_eq!(rented.state(), RentalState::Draining, "a request runs");
 }
