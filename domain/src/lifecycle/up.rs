@@ -29,7 +29,9 @@ impl Lifecycle {
             Fact::CreateUnclear => self.create_unclear(attempt, effects),
             Fact::CreateRefused(refusal) => self.create_refused(attempt, Some(refusal), effects),
             Fact::Withdrawn => self.create_refused(attempt, None, effects),
-            Fact::Seen(sighting) if attempt == self.attempt() => self.seen(&sighting, effects),
+            Fact::Seen(sighting) if attempt == self.attempt() && !self.is_given_up() => {
+                self.seen(&sighting, effects);
+            }
             Fact::NotSeen { asked_at, in_list } if attempt == self.attempt() => {
                 self.not_seen(asked_at, in_list, effects);
             }
@@ -41,6 +43,11 @@ impl Lifecycle {
             // Of an attempt that was given up: what is left of it is the account's to end.
             Fact::Seen(_) | Fact::NotSeen { .. } | Fact::Taken(_) | Fact::Refused(..) => {}
         }
+    }
+
+    /// Whether nothing is to come of the last attempt any more, and its account knows that or will.
+    fn is_given_up(&self) -> bool {
+        self.current().is_some_and(|attempt| attempt.costs.is_void)
     }
 
     fn seen(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {

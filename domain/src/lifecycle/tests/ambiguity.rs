@@ -206,3 +206,27 @@ fn a_twin_is_nobody_of_ours_to_judge() {
     assert_eq!(world.hear(Fact::Seen(twin)), []);
     assert_eq!(world.rental.state(), State::Ready);
 }
+
+/// Its account gives back, and pays for, whatever turns up of an attempt that was given up, and tells nothing
+/// more of it. What it told before it heard of that may come later.
+#[test]
+fn what_turns_up_of_an_attempt_that_was_given_up_is_the_accounts_to_end() {
+    for offers in [vec![PUBLIC, PUBLIC], vec![PUBLIC]] {
+        let mut world = World::with(offers, ends());
+        let first = world.first.clone();
+        world.pay(&first);
+        world.hear(Fact::CreateSent);
+        world.hear(Fact::CreateUnclear);
+        for secs in [600, 660] {
+            let absent = absent(&world, Span::from_secs(secs));
+            world.hear(absent);
+        }
+        let state = world.rental.state();
+        assert!(matches!(state, State::Requested | State::Failed));
+        world.now = world.now + Span::from_secs(1);
+        assert_eq!(world.see(Seen::Running), []);
+        assert_eq!(world.rental.state(), state);
+        assert!(world.rental.attempt_of(1).unwrap().costs.is_void);
+        assert_eq!(world.rental.record().machine, None);
+    }
+}
