@@ -94,6 +94,8 @@ impl Lifecycle {
             Command::Drain => self.drain(Then::Stay, Cause::Asked, effects),
             Command::Resume => {
                 self.enter(State::Ready, None, effects);
+                // While it took no requests it could not be used: that was no idling.
+                self.record.ready_since = Some(self.now);
                 effects.push(Effect::Undrain);
             }
         }

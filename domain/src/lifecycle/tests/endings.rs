@@ -232,3 +232,21 @@ fn a_stop_that_the_vendor_never_does_ends_in_giving_back() {
     let effects = world.hear(Fact::Refused(Action::Start, Refusal::Unavailable));
     assert!(effects.contains(&state("stopped", Some(Cause::StartRefused))));
 }
+
+#[test]
+fn one_that_takes_requests_again_idles_from_then_on() {
+    let mut world = World::serving();
+    world.command(Command::Drain);
+    for _ in 0..60 {
+        let effects = world.wait(MINUTE);
+        let is_asked = |effect: &Effect| matches!(effect, Effect::AskAdvance { .. });
+        if effects.iter().any(is_asked) {
+            world.pay(&effects);
+        }
+    }
+    world.command(Command::Resume);
+    assert_eq!(world.rental.state(), State::Ready);
+    let (waited, effects) = world.until_state_changes();
+    assert_eq!(waited, Span::from_secs(300));
+    assert!(effects.contains(&state("draining", Some(Cause::Idle))));
+}
