@@ -283,6 +283,14 @@ impl Attempt {
         should_show || self.asked
     }
 
+    /// Whether a list that was begun then is older than what the vendor has said since of the machine itself. A
+    /// clock that was set back makes nothing old.
+    pub fn outdates(&self, now: Timestamp, begun_at: Timestamp) -> bool {
+        let ended_at = self.is_over().then_some(self.since);
+        let said_at = self.sighted_at.max(ended_at).filter(|at| *at <= now);
+        self.machine.is_some() && said_at.is_some_and(|at| begun_at < at)
+    }
+
     fn is_past_lag(&self, asked_at: Timestamp, lag: Span) -> bool {
         self.sent_at.is_none_or(|sent| sent + lag <= asked_at)
     }

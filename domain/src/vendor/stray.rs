@@ -293,6 +293,15 @@ impl Stray {
         matches!(self.watch, Watch::Gone { .. })
     }
 
+    /// Whether a list that was begun then is older than the vendor's word that it is gone. A clock that was set
+    /// back makes nothing old.
+    pub fn outdates(&self, now: Timestamp, begun_at: Timestamp) -> bool {
+        match self.watch {
+            Watch::Gone { at, .. } => at <= now && begun_at < at,
+            Watch::Noticed | Watch::Missing | Watch::Ending { .. } => false,
+        }
+    }
+
     /// Whether it need not be remembered any longer.
     pub fn may_be_forgotten(&self, now: Timestamp) -> bool {
         match self.watch {

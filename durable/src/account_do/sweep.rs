@@ -333,12 +333,18 @@ impl Account {
                     let machine = machines.get_mut(place).and_then(Option::take);
                     if let (Some(id), Some(machine)) = (attempt, machine) {
                         self.attempt_listed_in(&id, &region);
-                        self.shown(cx, &id, machine, Shown::Listed)?;
+                        if !self.is_outdated(cx.now, &id, begun_at) {
+                            self.shown(cx, &id, machine, Shown::Listed)?;
+                        }
                     }
                 }
                 Verdict::Stray { place, why } => {
                     if let Some(machine) = machines.get_mut(place).and_then(Option::take) {
                         let id = MachineId::new(machine.id.as_str());
+                        let known = self.strays.get(&id);
+                        if known.is_some_and(|row| row.stray.outdates(cx.now, begun_at)) {
+                            continue;
+                        }
                         self.found_stray(cx, machine, why, begun_at)?;
                         self.stray_is_listed_in(&id, &region);
                     }
@@ -358,6 +364,12 @@ impl Account {
         self.listed.insert(region.clone(), begun_at);
         self.changed.listed.insert(region);
         self.tell_directory(cx)
+    }
+
+    /// Pages are read long before the list's end: what was said since of the machine itself holds.
+    fn is_outdated(&self, now: Timestamp, id: &AttemptId, begun_at: Timestamp) -> bool {
+        let tracked = self.attempts.get(id);
+        tracked.is_some_and(|tracked| tracked.attempt.outdates(now, begun_at))
     }
 
     /// A vendor may show a machine in the list of another region than the one that it names: in the only list

@@ -4,10 +4,10 @@ use tidegate_provider_api::{
 
 use super::vendor::{IDEMPOTENT, PLAIN};
 use super::world::{
-    PRICE, World, accepted, created, destroy, error, get, machine, no_answer, secs, shown, spec,
-    terminated,
+    PRICE, World, accepted, created, destroy, error, get, list, machine, no_answer, page, secs,
+    shown, spec, terminated,
 };
-use crate::bindings::account::StrayView;
+use crate::bindings::account::{AccountCommand, StrayView};
 use crate::bindings::ledger::SegmentRow;
 use crate::bindings::rental::VendorFact;
 
@@ -409,4 +409,20 @@ fn an_instance_that_is_over_and_whose_machine_is_back_hears_of_it() {
     world.sweep(&[machine("m1", "a")]);
     assert!(matches!(world.take_facts()[..], [VendorFact::Seen { .. }]));
     assert_eq!(world.view().strays, []);
+}
+
+#[test]
+fn a_list_that_was_begun_before_a_stray_was_gone_does_not_bring_it_back() {
+    let mut world = orphan_being_destroyed(IDEMPOTENT);
+    world.answer(&destroy("m9"), Ok(accepted()));
+    world.open.clear();
+    world.tell(&AccountCommand::Sweep);
+    let shows = page(vec![machine("m9", "z")], Some("two"));
+    world.answer(&list("r1", None), Ok(shows));
+    world.wait(secs(5));
+    world.answer(&get("m9"), Ok(shown(terminated("m9", "z"))));
+    world.statements.clear();
+    world.audits.clear();
+    world.answer(&list("r1", Some("two")), Ok(page(vec![], None)));
+    world.assert_idle();
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use serde_json::json;
-use tidegate_provider_api::{ErrorKind, Machine, Request};
+use tidegate_provider_api::{ErrorKind, Machine, MachineState, Request};
 
 use super::vendor::{IDEMPOTENT, PLAIN};
 use super::world::{
@@ -378,5 +378,50 @@ proptest! {
             let is_over = world.view().live == 0;
             prop_assert!(told.iter().eq(expected.iter()) || (is_over && told.is_empty()), "{told:?}");
         }
+    }
+}
+
+/// A list shows what was so when its pages were read. What the vendor has said of a machine since, asked for
+/// that very one, is newer, whichever of the two ends first.
+#[test]
+fn a_list_does_not_undo_what_was_heard_after_it_was_begun() {
+    for newer in [
+        Some(MachineState::Terminated),
+        Some(MachineState::Running),
+        None,
+    ] {
+        let mut world = World::renting(PLAIN);
+        world.rig.wait(secs(600));
+        let stopped = Machine {
+            state: MachineState::Stopped,
+            ..machine("m1", "a")
+        };
+        world.sweep(std::slice::from_ref(&stopped));
+        world.take_facts();
+        world.wait_for(&list("r1", None));
+        world.answer(&list("r1", None), Ok(page(vec![stopped], Some("two"))));
+        // It was started, or given back, while the next page was waited for.
+        world.rig.wait(secs(5));
+        let machine = newer.map(|state| Machine {
+            state,
+            ..machine("m1", "a")
+        });
+        for _ in 0..2 {
+            world.look("a");
+            let answer = machine.clone().map_or_else(
+                || Err(error(ErrorKind::NotFound, "get")),
+                |machine| Ok(super::world::shown(machine)),
+            );
+            world.answer(&super::world::get("m1"), answer);
+            world.rig.wait(secs(5));
+        }
+        world.take_facts();
+        let live = world.view().live;
+        world.answer(&list("r1", Some("two")), Ok(page(vec![], None)));
+        assert_eq!(world.take_facts(), [], "{newer:?}");
+        assert_eq!(world.view().live, live, "{newer:?}");
+        // The next list is newer again.
+        world.sweep(&[super::world::machine("m1", "a")]);
+        assert_eq!(world.view().live, 1);
     }
 }
