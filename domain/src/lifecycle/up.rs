@@ -235,8 +235,9 @@ impl Lifecycle {
         }
         match says {
             Says::Booted | Says::Alive => {
-                // Up, says the machine; whether the vendor agrees is asked at once.
-                if self.record.state == State::Booting {
+                // Up, says the machine, also one that somebody else has started; whether the vendor agrees is asked
+                // at once.
+                if matches!(self.record.state, State::Booting | State::Stopped) {
                     effects.push(Effect::Look { attempt });
                 }
             }
@@ -244,7 +245,8 @@ impl Lifecycle {
         }
     }
 
-    /// Whether a machine is expected to call.
+    /// Whether a machine may call: one that may not is told to end itself, and one that was stopped and started by
+    /// somebody else would take its disk along.
     pub fn hears_calls(&self) -> bool {
         match self.record.state {
             State::Provisioning(_)
@@ -254,9 +256,9 @@ impl Lifecycle {
             | State::ReadyUnreachable
             | State::Draining(_)
             | State::Stopping
+            | State::Stopped
             | State::Starting(_) => true,
             State::Requested
-            | State::Stopped
             | State::Terminating
             | State::Terminated
             | State::Failed

@@ -252,6 +252,38 @@ fn a_machine_without_public_tls_ends_up_ready_and_unreachable_once_it_has_called
     );
 }
 
+/// What is told that nobody waits for it ends itself, and its disk with it.
+#[test]
+fn a_stopped_machine_that_calls_was_started_by_somebody_else_and_is_looked_at() {
+    let terms = Terms {
+        is_public: false,
+        calls_home: true,
+        ..PUBLIC
+    };
+    let mut world = World::with(vec![terms], ends());
+    let first = world.first.clone();
+    world.pay(&first);
+    world.hear(Fact::CreateSent);
+    world.see(Seen::Pending);
+    let booted = Event::Called {
+        attempt: 1,
+        says: Says::Booted,
+    };
+    world.handle(booted.clone());
+    world.see(Seen::Running);
+    world.command(Command::Stop);
+    world.see(Seen::Stopped);
+    assert!(world.rental.hears_calls());
+    assert_eq!(
+        world.handle(booted),
+        [Effect::Look { attempt: 1 }, Effect::RecordChanged]
+    );
+    assert_eq!(world.rental.state(), State::Stopped, "says the vendor");
+    let effects = world.see(Seen::Running);
+    assert!(effects.contains(&state("booting", Some(Cause::StartedOutside))));
+    assert_eq!(world.rental.state(), State::ReadyUnreachable);
+}
+
 #[test]
 fn a_silent_machine_is_suspect_and_dies_only_by_the_vendors_word() {
     let mut world = World::serving();
