@@ -62,7 +62,7 @@ export function invitation({ url, key, adminKey, model }) {
 Rent a GPU of the pretend cloud (it costs nothing, and is given back after five idle minutes):
 
 curl ${url}/admin/instances -H "X-API-Key: ${adminKey}" -H "Content-Type: application/json" -d '{"profile": "tiny"}'
-curl "${url}/admin/instances?status=ready" -H "X-API-Key: ${adminKey}"     # until it is listed, about ten seconds
+curl "${url}/admin/instances?state=ready" -H "X-API-Key: ${adminKey}"      # until it is listed, about ten seconds
 
 curl ${url}/v1/chat/completions \\
   -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" \\
