@@ -32,6 +32,8 @@ pub(super) struct Rotation {
     regions: Vec<String>,
     pages: u32,
     found: BTreeSet<String>,
+    /// Something that it shows carries this account's mark: it is one of the same account at the vendor.
+    shows_ours: bool,
 }
 
 impl Account {
@@ -53,20 +55,24 @@ impl Account {
             regions: self.swept_regions().into_iter().collect(),
             pages: 0,
             found: BTreeSet::new(),
+            shows_ours: false,
         });
         self.try_candidate(cx, Request::Verify);
         Ok(reply)
     }
 
-    /// A machine that nobody has seen yet cannot be looked for with the new credential.
+    /// A machine that nobody has seen yet cannot be looked for with the new credential, and the old one will tell
+    /// of it; unless the vendor does not let that one in any more: then only a new one can.
     fn why_not_now(&self) -> Option<&'static str> {
-        let mut attempts = self.attempts.values();
-        let is_unsettled =
-            attempts.any(|tracked| matches!(tracked.attempt.stage, Stage::Sent | Stage::Unclear));
-        is_unsettled.then_some(
+        (self.is_unsettled() && self.row.outage.is_none()).then_some(
             "a machine is being rented, and it is not known yet whether there is one; try again \
              once it is",
         )
+    }
+
+    fn is_unsettled(&self) -> bool {
+        let mut attempts = self.attempts.values();
+        attempts.any(|tracked| matches!(tracked.attempt.stage, Stage::Sent | Stage::Unclear))
     }
 
     fn try_candidate(&mut self, cx: &mut Cx<'_>, request: Request) {
@@ -88,6 +94,7 @@ impl Account {
         request: Request,
         ended: Ended,
     ) -> Result<(), StoreError> {
+        let fingerprint = self.row.spec.as_ref().map(|spec| &spec.fingerprint);
         let Some(rotation) = &mut self.rotation else {
             return Ok(());
         };
@@ -100,6 +107,11 @@ impl Account {
                     page: asked,
                 },
             ) => {
+                let mut marks = page.machines.iter().map(|machine| &machine.marker);
+                rotation.shows_ours |= marks.any(|mark| {
+                    let mark = mark.as_ref().map(|marker| &marker.fingerprint);
+                    mark.is_some() && mark == fingerprint
+                });
                 let ids = page.machines.into_iter().map(|machine| machine.id);
                 rotation.found.extend(ids);
                 rotation.pages += 1;
@@ -141,6 +153,12 @@ impl Account {
         let Some(rotation) = &self.rotation else {
             return Ok(());
         };
+        if self.is_unsettled() && !rotation.shows_ours {
+            let reason = "a machine was being rented when the vendor ceased to let the old credential in, and \
+                          the new one shows nothing of this account: nobody can tell that it would show that \
+                          machine; nothing was changed";
+            return self.refuse_candidate(cx, reason, Vec::new());
+        }
         let attempts = self.attempts.values();
         let alive = attempts.filter(|tracked| tracked.attempt.stage == Stage::Alive);
         let alive = alive.filter_map(|tracked| tracked.attempt.machine.as_ref());

@@ -1,7 +1,7 @@
 use tidegate_provider_api::{ErrorKind, Reply as VendorReply, Request};
 
 use super::vendor::PLAIN;
-use super::world::{World, created, error, get, list, machine, no_answer, page, secs, spec};
+use super::world::{World, created, error, get, list, machine, no_answer, page, secs, seen, spec};
 use crate::bindings::account::{AccountCommand, RotateAnswer};
 
 fn rotate() -> AccountCommand {
@@ -114,6 +114,35 @@ fn a_credential_is_not_exchanged_while_a_machine_may_exist_that_nobody_has_seen(
     world.rent("b");
     world.answer(&list("r1", None), Ok(page(vec![machine("m1", "a")], None)));
     reason(&world.resolved(ticket));
+}
+
+/// A key is withdrawn in the moment in which the answer to a "create" is lost: only another can tell.
+#[test]
+fn when_the_old_credential_is_not_let_in_one_that_shows_what_was_being_rented_takes_over() {
+    for (is_same, machines) in [(true, vec![machine("m1", "a")]), (false, vec![])] {
+        let mut world = World::plain();
+        world.rent("a");
+        world.answer(&Request::Create(spec("a")), Err(no_answer("create")));
+        reason(&world.ask(&rotate()));
+        world.wait_for(&list("r1", None));
+        world.answer(&list("r1", None), Err(error(ErrorKind::Auth, "list")));
+        world.facts.clear();
+        world.audits.clear();
+        let ticket = world.poll(&rotate());
+        world.answer(&Request::Verify, Ok(verified()));
+        world.answer(&list("r1", None), Ok(page(machines.clone(), None)));
+        if !is_same {
+            reason(&world.resolved(ticket));
+            continue;
+        }
+        assert_eq!(
+            world.resolved::<RotateAnswer>(ticket),
+            RotateAnswer::Rotated
+        );
+        world.sweep(&machines);
+        assert_eq!(world.take_facts(), [seen(machine("m1", "a"))]);
+        assert_eq!(in_use(&mut world), "sealed-2");
+    }
 }
 
 #[test]
