@@ -13,7 +13,8 @@ pub(super) const LOOK_CAP: Span = Span::from_secs(60);
 const DRAIN: Span = Span::from_secs(120);
 /// A machine that is being taken away may be gone in two minutes or in thirty seconds.
 const DRAIN_PREEMPTED: Span = Span::from_secs(20);
-/// How soon the vendor is asked what it cost, and then how often, and how often at all: three days.
+/// How soon the vendor is asked what it cost, and then how often, and how often at all: three days. A bill grows
+/// while its records come in, so it is asked for until the same sum has come twice.
 const BILL_FIRST: Span = Span::from_secs(60);
 const BILL_AGAIN: Span = Span::from_secs(3600);
 pub(super) const MOST_BILLS: u32 = 75;
@@ -309,7 +310,14 @@ impl Lifecycle {
         else {
             return;
         };
-        if billed.costs.until.is_none() || billed.costs.billed == Some(microusd) {
+        if billed.costs.until.is_none() {
+            return;
+        }
+        if billed.costs.billed == Some(microusd) {
+            // An hour later the same: a bill that comes in pieces has come.
+            if is_current && self.record.bills_asked >= 2 {
+                self.record.next_bill = None;
+            }
             return;
         }
         billed.costs.billed = Some(microusd);
@@ -318,9 +326,6 @@ impl Lifecycle {
             what: What::Billed(microusd),
             cause: None,
         });
-        if is_current {
-            self.record.next_bill = None;
-        }
     }
 
     pub(super) fn alert(&mut self, effects: &mut Vec<Effect>) {

@@ -21,7 +21,8 @@ use crate::driver::Cx;
 use crate::ports::StoreError;
 use crate::records::account::{Call, Errand, StrayRow};
 
-/// How soon the vendor is asked what a stray cost, and then how often, and how often at all: three days.
+/// How soon the vendor is asked what a stray cost, and then how often, and how often at all: three days. A bill
+/// grows while its records come in, so it is asked for until the same sum has come twice.
 const BILL_FIRST: Span = Span::from_secs(60);
 const BILL_AGAIN: Span = Span::from_secs(3600);
 const MOST_BILLS: u32 = 75;
@@ -371,12 +372,15 @@ impl Account {
             Ok(VendorReply::Bill {
                 microusd: Some(microusd),
             }) => {
-                self.drop_call(&errand);
-                if let Some(row) = self.strays.get_mut(id) {
-                    row.billed_microusd = Some(microusd);
-                    self.changed.strays.insert(id.clone());
+                let billed = self.strays.get_mut(id).map(|row| &mut row.billed_microusd);
+                let is_same = billed.is_none_or(|it| it.replace(microusd) == Some(microusd));
+                if is_same {
+                    self.drop_call(&errand);
+                    return Ok(());
                 }
-                return self.state_window(cx, id);
+                self.changed.strays.insert(id.clone());
+                self.state_window(cx, id)?;
+                None
             }
             Ok(_) => None,
             Err(error) => Some(error),

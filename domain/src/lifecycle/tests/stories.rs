@@ -120,6 +120,23 @@ fn a_rental_goes_from_its_launch_to_the_vendors_last_word() {
             Effect::RecordChanged
         ]
     );
+    // What is first on a bill need not be all of it: it has come when it comes twice, an hour apart.
+    assert_eq!(world.hear(Fact::Billed(30_500)), [], "told twice");
+    let hour = Span::from_secs(3_600);
+    assert_eq!(
+        world.wait(hour),
+        [Effect::AskBill { attempt: 1 }, Effect::RecordChanged]
+    );
+    assert_eq!(
+        world.hear(Fact::Billed(30_600)),
+        [
+            Effect::StateWindow { attempt: 1 },
+            note(What::Billed(30_600)),
+            Effect::RecordChanged
+        ]
+    );
+    world.wait(hour);
+    assert_eq!(world.hear(Fact::Billed(30_600)), [Effect::RecordChanged]);
     assert_eq!(
         world.rental.poll_timeout(),
         None,
@@ -127,6 +144,7 @@ fn a_rental_goes_from_its_launch_to_the_vendors_last_word() {
     );
     let costs = &world.rental.current().unwrap().costs;
     assert_eq!(costs.until, Some(START + Span::from_secs(305)));
+    assert_eq!(costs.billed, Some(30_600));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::world::{
 use crate::bindings::account::{AccountCommand, StrayView};
 use crate::bindings::ledger::SegmentRow;
 use crate::bindings::rental::VendorFact;
+use crate::turn::VendorCall;
 
 fn segment(from_ms: i64, microusd_per_hour: u64) -> SegmentRow {
     SegmentRow {
@@ -99,6 +100,29 @@ fn an_orphan_is_destroyed_after_two_whole_lists_and_ten_minutes_and_paid_from_it
     world.answer(&bill, Ok(VendorReply::Bill { microusd }));
     let billed = world.statements.remove(0);
     assert_eq!(billed.billed_microusd, microusd);
+    // It has come when the same comes twice.
+    for microusd in [Some(99_999), Some(99_999)] {
+        assert_eq!(world.rig.count("calls"), 1);
+        let bill = |call: &VendorCall| matches!(call.request, Request::Bill { .. });
+        while !world.open.iter().any(bill) {
+            while let Some(call) = world.open.pop() {
+                world.end(&call, Ok(page(vec![], None)));
+            }
+            let at = world.alarm_at.unwrap();
+            world.rig.now = at.max(world.rig.now);
+            world.alarm();
+        }
+        let request = world
+            .open
+            .iter()
+            .find(|call| bill(call))
+            .unwrap()
+            .request
+            .clone();
+        world.answer(&request, Ok(VendorReply::Bill { microusd }));
+    }
+    let grown = world.statements.remove(0);
+    assert_eq!(grown.billed_microusd, Some(99_999));
     assert_eq!(world.rig.count("calls"), 0);
     world.assert_idle();
 }
