@@ -16,6 +16,10 @@ fn rig() -> Rig {
 }
 
 fn start(rig: &mut Rig) -> Running {
+    start_with(rig, r#"{"profile":"small"}"#)
+}
+
+fn start_with(rig: &mut Rig, body: &str) -> Running {
     let line = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let head = Head {
         method: "POST".to_owned(),
@@ -24,7 +28,7 @@ fn start(rig: &mut Rig) -> Running {
         ..Head::default()
     };
     rig.world.asked.clear();
-    rig.world.start(head, br#"{"profile":"small"}"#)
+    rig.world.start(head, body.as_bytes())
 }
 
 fn finish(rig: &mut Rig, mut running: Running) -> (Answer, String) {
@@ -70,6 +74,24 @@ fn twenty_at_once_are_one_launch() {
     let made = statuses.iter().filter(|status| **status == 201).count();
     assert_eq!((made, statuses.len()), (1, 20));
     assert!(statuses.iter().all(|status| [201, 409].contains(status)));
+    assert_eq!(rig.world.count("rentals"), 1);
+}
+
+/// Its end has come meanwhile. To be refused now would be to be told that nothing was launched.
+#[test]
+fn what_was_launched_is_shown_although_it_could_not_be_launched_any_more() {
+    let body = r#"{"profile":"small","until":"2026-11-21T10:00:30Z"}"#;
+    let mut rig = rig();
+    let mut running = start_with(&mut rig, body);
+    while rig.world.count("rentals") == 0 {
+        assert!(rig.world.advance(&mut running));
+    }
+    drop(running);
+    rig.world.gateway = gateway(1, Some(PUBLIC_URL));
+    rig.world.wait(Span::from_secs(46));
+    let running = start_with(&mut rig, body);
+    let (again, _) = finish(&mut rig, running);
+    assert_eq!(again.status, 201, "{}", again.body);
     assert_eq!(rig.world.count("rentals"), 1);
 }
 

@@ -62,13 +62,13 @@ pub fn estimate(admin: Admin) -> Step {
 /// `POST /admin/instances`.
 pub fn launch(admin: Admin) -> Step {
     ask::fields(move |cx, fields| {
-        let order = Order::read(fields, cx.now.as_ms())?;
         let made = admin.permit.as_ref().filter(|permit| permit.made);
         if let Some(permit) = made {
             let estimate = permit.note.as_deref().unwrap_or_default();
             let estimate = serde_json::from_str(estimate).unwrap_or_default();
             return Ok(again(cx, &admin, estimate));
         }
+        let order = Order::read(fields, cx.now.as_ms())?;
         Ok(plan(admin, order, |cx, admin, plan| {
             begin(cx, admin, plan).unwrap_or_else(Step::from)
         }))
