@@ -547,6 +547,12 @@ fn a_bad_order_asks_for_no_offers() {
         ),
         (
             "stop_windows",
+            hour("09:59", "10:01"),
+            "invalid_value",
+            "stop_windows",
+        ),
+        (
+            "stop_windows",
             hour("24:00", "06:00"),
             "invalid_value",
             "stop_windows",

@@ -3,7 +3,9 @@
 //! Invariant: a body is read whole or refused whole. What it says of the end overrides the profile's; the end itself
 //! cannot be left out.
 
+use tidegate_domain::lifecycle::StopWindow;
 use tidegate_domain::shop::Wish;
+use tidegate_domain::time::Timestamp;
 use tidegate_durable::bindings::fleet::Profile;
 use tidegate_durable::bindings::rental::{Ends, OnIdle, StopWindowSpec};
 
@@ -77,7 +79,7 @@ impl Order {
                 .transpose()?,
             max_lifetime_ms: lifetime.map(|seconds| seconds * 1000),
             until_ms: until(&mut fields, now_ms)?,
-            stop_windows: stop_windows(&mut fields)?,
+            stop_windows: stop_windows(&mut fields, now_ms)?,
             ssh: fields.switch("ssh")?.unwrap_or(true),
         };
         fields.finish(FIELDS)?;
@@ -164,13 +166,22 @@ fn until(fields: &mut Fields, now_ms: i64) -> Result<Option<i64>, ApiError> {
     Ok(Some(at_ms))
 }
 
-fn stop_windows(fields: &mut Fields) -> Result<Vec<StopWindowSpec>, ApiError> {
+fn stop_windows(fields: &mut Fields, now_ms: i64) -> Result<Vec<StopWindowSpec>, ApiError> {
     let windows = fields.inner_list("stop_windows")?.unwrap_or_default();
     if windows.len() > MAX_WINDOWS {
         let must = format!("must be at most {MAX_WINDOWS}");
         return Err(bad_value("stop_windows", &must));
     }
-    windows.into_iter().map(window).collect()
+    let windows: Vec<StopWindowSpec> = windows.into_iter().map(window).collect::<Result<_, _>>()?;
+    let holds_now = |window: &StopWindowSpec| {
+        let (from, to) = (window.from_minute, window.to_minute);
+        StopWindow { from, to }.holds(Timestamp::from_ms(now_ms))
+    };
+    if windows.iter().any(holds_now) {
+        let must = "must not hold this moment: what is launched now would be paid, and stopped as soon as it is up";
+        return Err(bad_value("stop_windows", must));
+    }
+    Ok(windows)
 }
 
 fn window(mut fields: Fields) -> Result<StopWindowSpec, ApiError> {
