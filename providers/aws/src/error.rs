@@ -41,6 +41,11 @@ pub(crate) fn parse_error(
         // The token has been used with other parameters: there is a machine of this attempt, or was.
         error = error.unclear();
     }
+    if code == "IncorrectInstanceState" {
+        // Of a machine that is still on its way to another one: what cannot be stopped while it is `pending` can be
+        // a moment later.
+        error = error.permanent(false);
+    }
     if kind == ErrorKind::Network && request.is_change() {
         error = error.unclear();
     }

@@ -370,3 +370,16 @@ fn a_proxy_may_say_when_to_come_back() {
     assert_eq!(error.retry_after_ms, Some(7_000));
     assert!(!error.permanent && !error.unclear);
 }
+
+/// A machine is given back when its stop is refused for good.
+#[test]
+fn a_machine_that_cannot_be_stopped_yet_is_not_one_that_never_can() {
+    let words = "The instance 'i-1' is not in a state from which it can be stopped.";
+    let stop = Request::Stop {
+        region: "us-east-1".to_owned(),
+        id: "i-1".to_owned(),
+    };
+    let error = error(&stop, 400, &ec2("IncorrectInstanceState", words));
+    assert_eq!(error.kind, ErrorKind::Validation);
+    assert!(!error.permanent && !error.unclear);
+}
