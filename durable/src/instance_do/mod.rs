@@ -131,11 +131,18 @@ impl Object for Instance {
             InstanceCommand::Launch(launch) => self.launch(cx, *launch),
             InstanceCommand::Do { verb, actor } => self.command(cx, verb, &actor),
             InstanceCommand::Heard {
+                event_id,
                 at_ms,
                 attempt,
                 fact,
                 ..
-            } => self.learn(cx, attempt, at_ms, fact),
+            } => {
+                if cx.is_first_sight(&event_id)? {
+                    self.learn(cx, attempt, at_ms, fact)
+                } else {
+                    done()
+                }
+            }
             InstanceCommand::CallHome(call) => self.call_home(cx, call),
             InstanceCommand::Rental => self.show_rental(cx.now),
             InstanceCommand::Events { limit, before } => rental::page(cx, limit, before),

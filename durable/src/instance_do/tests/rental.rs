@@ -803,3 +803,16 @@ fn one_that_lost_its_memory_lets_requests_finish_that_run() {
     rented.wait(5);
     assert_eq!(rented.state(), RentalState::Draining, "a request runs");
 }
+
+#[test]
+fn a_fact_that_is_delivered_again_is_not_told_again() {
+    let mut rented = Rented::launched(launch_at("runpod"));
+    rented.hear(VendorFact::CreateSent);
+    let error = tidegate_provider_api::ProviderError::no_answer("create", "lost");
+    let unclear = VendorFact::CreateUnclear { error };
+    rented.hear(unclear.clone());
+    rented.told.clear();
+    rented.facts -= 1;
+    rented.hear(unclear);
+    assert_eq!(rented.told, []);
+}
