@@ -1,4 +1,5 @@
-//! `tidegate-sim [--runs N] [--seed S] [--only-seed X [--trace]]`: a batch of runs, or one of them.
+//! `tidegate-sim [--world W] [--runs N] [--seed S] [--only-seed X [--trace]]`: a batch of runs of each world, or
+//! of the one that is named; or one run.
 //!
 //! Kept regressions go first, then N seeds from S on. The first property that fails ends the batch with the
 //! seed, the last events and the one command that shows it again. A batch also fails when it never met
@@ -22,16 +23,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use tidegate_sim::{Report, Situation, Situations, run};
+use tidegate_sim::{Report, Situations, Which};
 
-/// Failing seeds that led to a change, each with why.
-const REGRESSIONS: &str = include_str!("../regressions.txt");
 /// Shown of a run that fails.
 const LAST_LINES: usize = 60;
 /// Below this many runs rare situations may be missing by chance.
 const ENOUGH_RUNS: u64 = 1_000;
 
+const USAGE: &str =
+    "usage: tidegate-sim [--world gateway|renting] [--runs N] [--seed S] [--only-seed X [--trace]]";
+
 struct Options {
+    worlds: Vec<Which>,
     runs: u64,
     seed: u64,
     only: Option<u64>,
@@ -42,44 +45,46 @@ fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(reason) => {
-            eprintln!(
-                "{reason}\nusage: tidegate-sim [--runs N] [--seed S] [--only-seed X [--trace]]"
-            );
+            eprintln!("{reason}\n{USAGE}");
             return ExitCode::FAILURE;
         }
     };
-    if let Some(seed) = options.only {
-        return one(seed, options.trace);
+    for world in &options.worlds {
+        let is_well = match options.only {
+            Some(seed) => one(*world, seed, options.trace),
+            None => batch(*world, &options),
+        };
+        if !is_well {
+            return ExitCode::FAILURE;
+        }
     }
-    let regressions = REGRESSIONS
-        .lines()
-        .filter_map(|line| line.split_whitespace().next()?.parse().ok());
-    let seeds: Vec<u64> = regressions
-        .chain(options.seed..options.seed.saturating_add(options.runs))
-        .collect();
-    batch(&seeds, options.runs)
+    ExitCode::SUCCESS
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
+        worlds: Which::ALL.to_vec(),
         runs: 1_000,
         seed: 1,
         only: None,
         trace: false,
     };
     while let Some(name) = arguments.next() {
-        let mut number = || {
-            let value = arguments
+        let mut value = || {
+            arguments
                 .next()
-                .ok_or_else(|| format!("{name} needs a number"))?;
-            value
-                .parse()
-                .map_err(|_| format!("{name} needs a number, not {value}"))
+                .ok_or_else(|| format!("{name} needs a value"))
         };
         match name.as_str() {
-            "--runs" => options.runs = number()?,
-            "--seed" => options.seed = number()?,
-            "--only-seed" => options.only = Some(number()?),
+            "--world" => {
+                let name = value()?;
+                let mut worlds = Which::ALL.into_iter();
+                let world = worlds.find(|world| world.name() == name);
+                options.worlds = vec![world.ok_or_else(|| format!("there is no world {name}"))?];
+            }
+            "--runs" => options.runs = number(&name, &value()?)?,
+            "--seed" => options.seed = number(&name, &value()?)?,
+            "--only-seed" => options.only = Some(number(&name, &value()?)?),
             "--trace" => options.trace = true,
             other => return Err(format!("there is no option {other}")),
         }
@@ -87,34 +92,45 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
     Ok(options)
 }
 
-fn one(seed: u64, trace: bool) -> ExitCode {
-    let report = run(seed, if trace { usize::MAX } else { 0 });
+fn number(name: &str, value: &str) -> Result<u64, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{name} needs a number, not {value}"))
+}
+
+fn one(world: Which, seed: u64, trace: bool) -> bool {
+    let report = world.run(seed, if trace { usize::MAX } else { 0 });
     for line in &report.trace {
         println!("{line}");
     }
     let Report {
         events,
-        clients,
+        guests,
         virtual_ms,
         digest,
         ..
     } = report;
     println!(
-        "seed {seed}: {events} events, {clients} clients, {virtual_ms} virtual ms, digest {digest:016x}"
+        "{}, seed {seed}: {events} events, {guests} guests, {virtual_ms} virtual ms, digest {digest:016x}",
+        world.name()
     );
-    match report.violation {
-        None => ExitCode::SUCCESS,
-        Some(violation) => {
-            println!(
-                "does not hold: {}\n  {}",
-                violation.property, violation.seen
-            );
-            ExitCode::FAILURE
-        }
+    if let Some(violation) = &report.violation {
+        println!(
+            "does not hold: {}\n  {}",
+            violation.property, violation.seen
+        );
     }
+    report.violation.is_none()
 }
 
-fn batch(seeds: &[u64], runs: u64) -> ExitCode {
+fn batch(world: Which, options: &Options) -> bool {
+    let regressions = world
+        .regressions()
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    let seeds: Vec<u64> = regressions
+        .chain(options.seed..options.seed.saturating_add(options.runs))
+        .collect();
     let began = Instant::now();
     let (next, events) = (AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
@@ -130,7 +146,7 @@ fn batch(seeds: &[u64], runs: u64) -> ExitCode {
             else {
                 break;
             };
-            let report = run(*seed, 0);
+            let report = world.run(*seed, 0);
             events.fetch_add(report.events, Ordering::Relaxed);
             met.add(&report.situations);
             if report.violation.is_some() {
@@ -154,19 +170,28 @@ fn batch(seeds: &[u64], runs: u64) -> ExitCode {
         }
     });
     if let Ok(Some(report)) = failed.into_inner() {
-        return show(&report, next.load(Ordering::Relaxed));
+        show(world, &report, next.load(Ordering::Relaxed));
+        return false;
     }
     let (seconds, events) = (
         began.elapsed().as_secs_f64(),
         events.load(Ordering::Relaxed),
     );
-    println!("{} runs, {events} events, {seconds:.1} s", seeds.len());
-    covered(&situations.into_inner().unwrap_or_default(), runs)
+    println!(
+        "{}: {} runs, {events} events, {seconds:.1} s",
+        world.name(),
+        seeds.len()
+    );
+    covered(
+        world,
+        &situations.into_inner().unwrap_or_default(),
+        options.runs,
+    )
 }
 
-fn show(report: &Report, done: u64) -> ExitCode {
+fn show(world: Which, report: &Report, done: u64) {
     let seed = report.seed;
-    for line in run(seed, LAST_LINES).trace {
+    for line in world.run(seed, LAST_LINES).trace {
         println!("{line}");
     }
     if let Some(violation) = &report.violation {
@@ -175,18 +200,20 @@ fn show(report: &Report, done: u64) -> ExitCode {
             violation.property, violation.seen
         );
     }
-    println!("again: cargo run --package tidegate-sim -- --only-seed {seed} --trace");
-    ExitCode::FAILURE
+    println!(
+        "again: cargo run --package tidegate-sim -- --world {} --only-seed {seed} --trace",
+        world.name()
+    );
 }
 
-fn covered(situations: &Situations, runs: u64) -> ExitCode {
-    for situation in Situation::ALL {
-        println!("{:>10}  {situation:?}", situations.count(*situation));
+fn covered(world: Which, situations: &Situations, runs: u64) -> bool {
+    for situation in world.situations() {
+        println!("{:>10}  {situation}", situations.count(situation));
     }
-    let missing = situations.missing();
+    let missing = situations.missing(world.situations());
     if missing.is_empty() || runs < ENOUGH_RUNS {
-        return ExitCode::SUCCESS;
+        return true;
     }
     println!("\nnever met, so nothing is proven about it: {missing:?}");
-    ExitCode::FAILURE
+    false
 }

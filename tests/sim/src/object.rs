@@ -21,8 +21,6 @@ use tidegate_durable::ports::StoreError;
 use tidegate_durable::testkit::{Seeded, Store};
 use tidegate_durable::turn::{EffectId, Outcome, Ticket, Turn};
 
-use crate::seen::Seen;
-
 /// Names a call of the run.
 pub type CallNo = u64;
 
@@ -49,8 +47,23 @@ pub enum Run {
     },
 }
 
-/// A turn that has run, with what was seen of an instance before and after.
-pub struct Ran {
+/// What checks look at inside an object.
+pub trait Seen: Clone {
+    /// A copy of what matters, of an object that is looked at.
+    fn of(object: Inside<'_>) -> Option<Self>;
+}
+
+/// An object from inside.
+#[derive(Clone, Copy)]
+pub enum Inside<'a> {
+    /// A server, or a rented GPU.
+    Instance(&'a Instance),
+    /// Any other.
+    Other,
+}
+
+/// A turn that has run, with what was seen of its object before and after.
+pub struct Ran<S> {
     /// What it was about.
     pub run: Run,
     /// What it handed out.
@@ -59,10 +72,10 @@ pub struct Ran {
     pub now: Timestamp,
     /// Whether the object was loaded for it.
     pub loaded: bool,
-    /// An instance before.
-    pub before: Option<Seen>,
-    /// An instance after.
-    pub after: Option<Seen>,
+    /// The object before.
+    pub before: Option<S>,
+    /// The object after.
+    pub after: Option<S>,
 }
 
 macro_rules! drivers {
@@ -95,16 +108,16 @@ drivers!(
 );
 
 impl AnyDriver {
-    fn seen(&self) -> Option<Seen> {
-        match self {
-            Self::Instance(driver) => Some(Seen::of(driver.object().machine())),
-            _ => None,
-        }
+    fn seen<S: Seen>(&self) -> Option<S> {
+        S::of(match self {
+            Self::Instance(driver) => Inside::Instance(driver.object()),
+            _ => Inside::Other,
+        })
     }
 }
 
 /// An object and its host.
-pub struct Object {
+pub struct Object<S> {
     /// Its name.
     pub name: ObjectName,
     /// Its rows.
@@ -120,7 +133,7 @@ pub struct Object {
     /// The last alarm that was set never rang.
     pub alarm_was_lost: bool,
     /// Turns that are not yet on disk.
-    pub held: Vec<Ran>,
+    pub held: Vec<Ran<S>>,
     /// Counts the times writes went to disk.
     pub batch: u64,
     /// Settings of the alarm so far.
@@ -129,17 +142,17 @@ pub struct Object {
     pub has_lived: bool,
     /// When it was last evicted after that (true time).
     pub evicted_at: Option<i64>,
-    /// What was last seen of an instance, and when (true time).
-    pub mirror: Option<Seen>,
+    /// What was last seen of it.
+    pub mirror: Option<S>,
     driver: Option<AnyDriver>,
     entropy: Seeded,
     begun: bool,
 }
 
 /// How a turn ended.
-pub enum TurnEnd {
+pub enum TurnEnd<S> {
     /// It is on disk already: it wrote nothing.
-    Out(Box<Ran>),
+    Out(Box<Ran<S>>),
     /// It waits for the disk, as the first of its batch or not.
     Held {
         /// Whether it is the first.
@@ -149,7 +162,7 @@ pub enum TurnEnd {
     Failed(TurnError, Vec<CallNo>),
 }
 
-impl Object {
+impl<S: Seen> Object<S> {
     /// An object that nobody has called yet.
     pub fn new(name: ObjectName, skew_ms: i64, seed: u64) -> Self {
         Self {
@@ -178,7 +191,7 @@ impl Object {
     }
 
     /// Runs a turn at this (true) time. `fails_after`: the statement after so many fails.
-    pub fn turn(&mut self, true_ms: i64, run: Run, fails_after: Option<u32>) -> TurnEnd {
+    pub fn turn(&mut self, true_ms: i64, run: Run, fails_after: Option<u32>) -> TurnEnd<S> {
         let now = Timestamp::from_ms(true_ms + self.skew_ms);
         if !self.begun {
             self.store.begin();
@@ -236,7 +249,7 @@ impl Object {
     }
 
     /// The writes are on disk: everything held may go out.
-    pub fn flush(&mut self) -> Vec<Ran> {
+    pub fn flush(&mut self) -> Vec<Ran<S>> {
         if self.begun {
             self.commit();
         }

@@ -1,27 +1,96 @@
 //! Everything of one run and its one loop: the earliest event, what it causes, the next.
 //!
+//! What is hosted, and what a platform may do to it, is the same in every world; who calls the objects and
+//! whom they call stands around them ([`Surroundings`]): a gateway with its clients and servers, or vendors of
+//! GPUs with their machines.
+//!
 //! Invariant: a run is a function of its seed. Nothing here looks at a clock, a hash map's order or an
 //! address.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::fmt;
 
 use tidegate_durable::bindings::ObjectName;
-use tidegate_durable::turn::{EffectId, Outcome};
+use tidegate_durable::turn::{Effect, EffectId, Outcome};
 
-use crate::clients::Client;
-use crate::isolate::{ExRef, Isolate};
-use crate::object::{CallNo, Object};
-use crate::operator::Operator;
-use crate::oracle::Oracle;
+use crate::faults::Faults;
+use crate::object::{CallNo, Object, Ran, Seen};
 use crate::rng::Rng;
-use crate::scenario::{Faults, Scenario};
 use crate::situations::{Situation, Situations};
-use crate::upstreams::Upstream;
+
+/// What stands around the hosted objects.
+pub trait Surroundings: Sized {
+    /// What happens there.
+    type Event: fmt::Debug;
+    /// Who there waits for an object's answer.
+    type Caller: fmt::Debug;
+    /// What the checks look at inside an object.
+    type Seen: Seen;
+
+    /// Something happens there.
+    fn step(world: &mut World<Self>, event: Self::Event);
+
+    /// Somebody there has an object's answer, or hears that there is none.
+    fn answered(world: &mut World<Self>, caller: Self::Caller, said: Result<String, String>);
+
+    /// An object asks for an effect that leads out of the objects.
+    fn perform(world: &mut World<Self>, object: &ObjectName, life: u64, effect: Effect);
+
+    /// A turn has run, and may yet get lost.
+    fn saw(world: &mut World<Self>, object: &ObjectName, ran: &Ran<Self::Seen>);
+
+    /// A turn is on disk.
+    fn committed(world: &mut World<Self>, object: &ObjectName, ran: &Ran<Self::Seen>);
+
+    /// An object answers.
+    fn said(world: &mut World<Self>, object: &ObjectName, answer: &str);
+
+    /// The platform did something.
+    fn happened(world: &mut World<Self>, object: &ObjectName, what: Happening);
+
+    /// Faults have ended.
+    fn calmed(world: &mut World<Self>);
+
+    /// Whether nothing gets through to an object now.
+    fn is_unreachable(world: &World<Self>, to: &ObjectName) -> bool;
+
+    /// Whether this caller's messages arrive in the order in which they were sent.
+    fn is_in_order(caller: &Self::Caller) -> bool;
+
+    /// Whether this object's clock may jump.
+    fn may_jump(object: &ObjectName) -> bool;
+
+    /// A clock jumps by this much. Whether it is one that belongs to no object, so that `false` leaves it to an
+    /// object; `true` is demanded when no object's clock may jump.
+    fn jumps(world: &mut World<Self>, by: i64, is_demanded: bool) -> bool;
+}
+
+/// What a platform does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A turn failed and was rolled back.
+    RolledBack,
+    /// Writes that were not yet on disk were lost.
+    CommitLost,
+    /// A caller waits for an answer that comes later than its turn.
+    Waits,
+    /// An object left memory while so many callers waited for its answer.
+    Evicted {
+        /// They.
+        polls: usize,
+    },
+    /// An alarm that was lost is set again.
+    LostAlarmHealed,
+    /// An alarm rang twice.
+    AlarmTwice,
+    /// A fact was delivered, or set out, once more.
+    DeliveredAgain,
+}
 
 /// Something that happens at a time.
-#[derive(Clone, Debug)]
-pub enum Event {
+#[derive(Debug)]
+pub enum Event<A: Surroundings> {
     /// A message reaches its object.
     ToObject {
         to: ObjectName,
@@ -54,91 +123,49 @@ pub enum Event {
     Soon { object: ObjectName, life: u64 },
     /// An object that is chosen then leaves memory.
     EvictOne,
-    /// A client comes.
-    Arrive,
-    /// A request's body was read.
-    BodyRead { at: ExRef },
-    /// A server makes its next move.
-    Move { upstream: u64 },
-    /// An exchange's timer.
-    Wake { at: ExRef, setting: u64 },
-    /// An isolate tells what found no ride.
-    Flush { isolate: usize, life: u64 },
-    /// A client leaves.
-    Leave { client: usize },
-    /// By now a client must have its answer.
-    Deadline { client: usize },
-    /// An isolate is lost with everything in it.
-    LoseIsolate,
     /// A clock jumps.
     JumpClock,
     /// The minute.
     Cron,
-    /// The operator's next command.
-    Operate,
-    /// The operator thinks of a change.
-    Change,
-    /// Faults begin.
-    Begin,
     /// Faults end.
     Calm,
-    /// Everything must have settled by the last of these.
-    Inspect { minute: i64 },
+    /// Something around the objects.
+    Around(A::Event),
 }
 
 /// Who waits for a call's answer.
-#[derive(Clone, Debug)]
-pub enum Caller {
-    /// An exchange.
-    Exchange {
-        at: ExRef,
-        call: u32,
-        snapshot: bool,
-    },
-    /// An isolate, behind a request.
-    Refresh {
-        isolate: usize,
-        life: u64,
-        token: u32,
-    },
-    /// Nobody; sent once more on failure.
-    Tell {
-        isolate: usize,
-        life: u64,
-        to: ObjectName,
-        message: String,
-        again: bool,
-    },
+#[derive(Debug)]
+pub enum Caller<A: Surroundings> {
     /// An object.
     Effect {
         object: ObjectName,
         life: u64,
         id: EffectId,
     },
-    /// The operator.
-    Operator,
     /// Nobody.
     Nobody,
+    /// Somebody around the objects.
+    Around(A::Caller),
 }
 
-struct Scheduled {
+struct Scheduled<A: Surroundings> {
     at: i64,
     number: u64,
-    event: Event,
+    event: Event<A>,
 }
 
-impl PartialEq for Scheduled {
+impl<A: Surroundings> PartialEq for Scheduled<A> {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
+impl<A: Surroundings> Eq for Scheduled<A> {}
+impl<A: Surroundings> PartialOrd for Scheduled<A> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Scheduled {
+impl<A: Surroundings> Ord for Scheduled<A> {
     /// Turned round: the heap gives its greatest first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
@@ -155,33 +182,25 @@ pub struct Violation {
 }
 
 /// A run.
-pub struct World {
+pub struct World<A: Surroundings> {
     /// True time.
     pub now: i64,
     /// When the run began.
     pub start: i64,
     /// Chance.
     pub rng: Rng,
-    /// What the seed stands for.
-    pub scenario: Scenario,
+    /// Clocks of objects differ from the true time by at most so much.
+    pub skew_ms: i64,
     /// The faults in force: none before the set-up is done and after the faults ended.
     pub faults: Faults,
     /// When the faults ended.
     pub calm_since: Option<i64>,
     /// Objects by name.
-    pub objects: BTreeMap<ObjectName, Object>,
+    pub objects: BTreeMap<ObjectName, Object<A::Seen>>,
     /// Open calls.
-    pub calls: BTreeMap<CallNo, Caller>,
-    /// Isolates.
-    pub isolates: Vec<Isolate>,
-    /// Clients, in order of arrival.
-    pub clients: Vec<Client>,
-    /// Requests at servers that are open.
-    pub upstreams: BTreeMap<u64, Upstream>,
-    /// Who administers.
-    pub operator: Operator,
-    /// What is known to be true.
-    pub oracle: Oracle,
+    pub calls: BTreeMap<CallNo, Caller<A>>,
+    /// What stands around the objects.
+    pub around: A,
     /// What was met.
     pub situations: Situations,
     /// What did not hold.
@@ -195,32 +214,25 @@ pub struct World {
     pub digest: u64,
     /// Events so far.
     pub events: u64,
-    heap: BinaryHeap<Scheduled>,
+    /// Facts that were sent before.
+    pub delivered: BTreeSet<(ObjectName, EffectId)>,
+    heap: BinaryHeap<Scheduled<A>>,
     numbers: u64,
 }
 
-impl World {
-    /// A run of this seed that has not begun; keeps so many of its last lines.
-    pub fn new(seed: u64, lines: usize) -> Self {
-        let mut rng = Rng::new(seed);
-        let scenario = Scenario::draw(&mut rng);
-        let isolates = (0..scenario.isolates)
-            .map(|_| Isolate::new(&mut rng, scenario.skew_ms))
-            .collect();
-        let operator = Operator::new(&scenario, &mut rng);
-        let mut world = Self {
-            now: scenario.start_ms,
-            start: scenario.start_ms,
+impl<A: Surroundings> World<A> {
+    /// A run that has not begun; keeps so many of its last lines.
+    pub fn of(around: A, rng: Rng, start: i64, skew_ms: i64, lines: usize) -> Self {
+        Self {
+            now: start,
+            start,
             rng,
+            skew_ms,
             faults: Faults::default(),
             calm_since: None,
             objects: BTreeMap::new(),
             calls: BTreeMap::new(),
-            isolates,
-            clients: Vec::new(),
-            upstreams: BTreeMap::new(),
-            operator,
-            oracle: Oracle::new(&scenario),
+            around,
             situations: Situations::default(),
             violation: None,
             trace: (lines > 0).then(VecDeque::new),
@@ -228,14 +240,10 @@ impl World {
             settled: false,
             digest: 0xcbf2_9ce4_8422_2325,
             events: 0,
+            delivered: BTreeSet::new(),
             heap: BinaryHeap::new(),
             numbers: 0,
-            scenario,
-        };
-        let minute = 60_000 - world.now % 60_000;
-        world.after(minute, Event::Cron);
-        world.after(0, Event::Operate);
-        world
+        }
     }
 
     /// A fresh number.
@@ -245,12 +253,12 @@ impl World {
     }
 
     /// Plans an event.
-    pub fn after(&mut self, ms: i64, event: Event) {
+    pub fn after(&mut self, ms: i64, event: impl Into<Event<A>>) {
         let number = self.number();
         self.heap.push(Scheduled {
             at: self.now + ms.max(0),
             number,
-            event,
+            event: event.into(),
         });
     }
 
@@ -265,7 +273,7 @@ impl World {
     }
 
     /// Was met.
-    pub fn met(&mut self, situation: Situation) {
+    pub fn met(&mut self, situation: impl Situation) {
         self.situations.met(situation);
     }
 
@@ -299,7 +307,7 @@ impl World {
         }
     }
 
-    fn digest(&mut self, scheduled: &Scheduled) {
+    fn digest(&mut self, scheduled: &Scheduled<A>) {
         let mut mix = |bytes: &[u8]| {
             for byte in bytes {
                 self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -314,7 +322,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, event: Event<A>) {
         match event {
             Event::ToObject { to, message, call } => self.reach(&to, message, call),
             Event::Answer { call, said } => self.answer(call, said),
@@ -337,21 +345,10 @@ impl World {
             } => self.effect_done(&object, life, id, outcome),
             Event::Soon { object, life } => self.soon(&object, life),
             Event::EvictOne => self.evict_one(),
-            Event::Arrive => self.arrive(),
-            Event::BodyRead { at } => self.body_read(at),
-            Event::Move { upstream } => self.server_moves(upstream),
-            Event::Wake { at, setting } => self.wake(at, setting),
-            Event::Flush { isolate, life } => self.flush_isolate(isolate, life),
-            Event::Leave { client } => self.leave(client),
-            Event::Deadline { client } => self.check_deadline(client),
-            Event::LoseIsolate => self.lose_isolate(),
             Event::JumpClock => self.jump_clock(),
             Event::Cron => self.cron(),
-            Event::Operate => self.operate(),
-            Event::Change => self.think_of_a_change(),
-            Event::Begin => self.begin_faults(),
             Event::Calm => self.calm_down(),
-            Event::Inspect { minute } => self.inspect(minute),
+            Event::Around(event) => A::step(self, event),
         }
     }
 }

@@ -3,7 +3,8 @@
 use tidegate_durable::bindings::fleet::{ReliabilityPolicy, Strategy};
 use tidegate_durable::bindings::key::KeyLimits;
 
-use crate::model_server::Mode;
+use super::model_server::Mode;
+use crate::faults::Faults;
 use crate::rng::Rng;
 
 /// 2026-11-21 10:00:00 UTC.
@@ -11,37 +12,11 @@ pub const START_MS: i64 = 1_795_255_200_000;
 /// 2026-11-21 23:58:30 UTC: the audit of such a run is kept in two journals.
 const NEAR_MIDNIGHT_MS: i64 = START_MS + (13 * 3600 + 58 * 60 + 30) * 1000;
 
-/// Faults, in thousandths of what they can hit unless said otherwise.
+/// Faults around the objects.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
-    /// Messages between objects that never arrive.
-    pub message_lost: u32,
-    /// Answers that never arrive.
-    pub reply_lost: u32,
-    /// Outbox deliveries that arrive twice.
-    pub delivered_twice: u32,
-    /// Messages that take seconds.
-    pub message_late: u32,
-    /// Turns after which the object leaves memory, with what was not yet on disk.
-    pub evicted_in_turn: u32,
-    /// Milliseconds between evictions of an object at random; 0 for never.
-    pub evict_every_ms: i64,
-    /// Longest time until a turn is on disk and its effects are let out.
-    pub disk_ms: i64,
-    /// Turns in which a statement fails.
-    pub store_fails: u32,
-    /// Alarms that never ring.
-    pub alarm_lost: u32,
-    /// Alarms that ring twice.
-    pub alarm_twice: u32,
-    /// Alarms that ring seconds late.
-    pub alarm_late: u32,
+pub struct Outside {
     /// Milliseconds between losses of an isolate; 0 for never.
     pub isolate_lost_every_ms: i64,
-    /// Milliseconds between jumps of a clock; 0 for never.
-    pub clock_jump_every_ms: i64,
-    /// How far it jumps.
-    pub clock_jump_ms: i64,
     /// When the registry cannot be reached.
     pub fleet_out: Option<(i64, i64)>,
 }
@@ -84,8 +59,10 @@ pub struct Scenario {
     pub change_every_ms: i64,
     /// Clocks differ by at most so much.
     pub skew_ms: i64,
-    /// Faults.
+    /// Faults of the platform.
     pub faults: Faults,
+    /// Faults around it.
+    pub outside: Outside,
 }
 
 impl Scenario {
@@ -119,7 +96,7 @@ impl Scenario {
                     .then(|| u32::try_from(rng.range(1, 4)).unwrap_or(1)),
             });
         }
-        Self {
+        let mut scenario = Self {
             start_ms,
             faults_ms,
             servers,
@@ -140,8 +117,11 @@ impl Scenario {
             slow_readers: rng.pick(&[0, 50, 200]),
             change_every_ms: rng.pick(&[0, 0, 10_000, 30_000]),
             skew_ms: rng.pick(&[0, 20, 300]),
-            faults: faults(rng, faults_ms),
-        }
+            faults: Faults::default(),
+            outside: Outside::default(),
+        };
+        (scenario.faults, scenario.outside) = faults(rng, faults_ms);
+        scenario
     }
 }
 
@@ -203,7 +183,7 @@ fn policy(rng: &mut Rng) -> ReliabilityPolicy {
     }
 }
 
-fn faults(rng: &mut Rng, faults_ms: i64) -> Faults {
+fn faults(rng: &mut Rng, faults_ms: i64) -> (Faults, Outside) {
     // Each kind in a part of the runs only: a run with all of them hides what one of them does.
     let mut sometimes = |odds: u32, values: &[u32]| {
         if rng.chance(odds) {
@@ -234,7 +214,8 @@ fn faults(rng: &mut Rng, faults_ms: i64) -> Faults {
     } else {
         0
     };
-    faults.isolate_lost_every_ms = if rng.chance(300) {
+    let mut outside = Outside::default();
+    outside.isolate_lost_every_ms = if rng.chance(300) {
         rng.pick(&[8_000, 30_000])
     } else {
         0
@@ -243,7 +224,7 @@ fn faults(rng: &mut Rng, faults_ms: i64) -> Faults {
     faults.clock_jump_ms = rng.pick(&[500, 3_000]);
     if rng.chance(150) {
         let begin = rng.range(5_000, faults_ms - 20_000);
-        faults.fleet_out = Some((begin, begin + rng.range(4_000, 15_000)));
+        outside.fleet_out = Some((begin, begin + rng.range(4_000, 15_000)));
     }
-    faults
+    (faults, outside)
 }

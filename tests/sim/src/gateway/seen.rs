@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use tidegate_domain::breaker::BreakerState;
-use tidegate_domain::instance::{Instance, Lease};
+use tidegate_domain::instance::Lease;
 use tidegate_domain::time::Timestamp;
+
+use crate::object::{self, Inside};
 
 /// An instance at a moment.
 #[derive(Clone, Debug)]
@@ -27,11 +29,13 @@ pub struct Seen {
     pub successes: u64,
 }
 
-impl Seen {
-    /// A copy of what matters.
-    pub fn of(machine: Option<&Instance>) -> Self {
-        let Some(machine) = machine else {
-            return Self {
+impl object::Seen for Seen {
+    fn of(object: Inside<'_>) -> Option<Self> {
+        let Inside::Instance(instance) = object else {
+            return None;
+        };
+        let Some(machine) = instance.machine() else {
+            return Some(Self {
                 registered: false,
                 leases: BTreeMap::new(),
                 capacity: 0,
@@ -40,9 +44,9 @@ impl Seen {
                 healthy: true,
                 leases_expired: 0,
                 successes: 0,
-            };
+            });
         };
-        Self {
+        Some(Self {
             registered: true,
             leases: machine
                 .leases()
@@ -54,9 +58,11 @@ impl Seen {
             healthy: machine.health().is_healthy(),
             leases_expired: machine.figures().totals.leases_expired,
             successes: machine.figures().totals.successes,
-        }
+        })
     }
+}
 
+impl Seen {
     /// Whether ordinary requests pass the breaker.
     pub const fn admits(&self) -> bool {
         matches!(self.breaker, None | Some(BreakerState::Admitting { .. }))

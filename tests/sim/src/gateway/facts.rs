@@ -8,16 +8,17 @@ use tidegate_durable::bindings::key::{KeyAnswer, KeyCommand};
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::turn::{Effect, Reply};
 
-use crate::checks::new_leases;
+use super::World;
+use super::checks::new_leases;
+use super::oracle::Renewed;
+use super::seen::Seen;
 use crate::object::{Ran, Run};
-use crate::oracle::Renewed;
-use crate::world::World;
 
 const MINUTE_MS: i64 = 60_000;
 
 impl World {
     /// A turn is on disk.
-    pub fn check_committed(&mut self, name: &ObjectName, ran: &Ran) {
+    pub fn check_committed(&mut self, name: &ObjectName, ran: &Ran<Seen>) {
         match name.kind() {
             ObjectKind::Instance => self.note_instance(name, ran),
             ObjectKind::Fleet => self.note_fleet(ran),
@@ -30,13 +31,13 @@ impl World {
         }
     }
 
-    fn note_instance(&mut self, name: &ObjectName, ran: &Ran) {
+    fn note_instance(&mut self, name: &ObjectName, ran: &Ran<Seen>) {
         let (Some(before), Some(after)) = (&ran.before, &ran.after) else {
             return;
         };
         let id = name.tail().unwrap_or_default();
         let now = self.now;
-        let known = self.oracle.known(id);
+        let known = self.around.oracle.known(id);
         known.most_capacity = known.most_capacity.max(after.capacity);
         if ran.loaded {
             known.arrivals.clear();
@@ -45,7 +46,7 @@ impl World {
         for (request, lease) in new_leases(ran, before, after) {
             known.grants.insert(
                 request.clone(),
-                crate::oracle::Grant {
+                super::oracle::Grant {
                     lease: *lease,
                     at: now,
                 },
@@ -93,12 +94,13 @@ impl World {
         }
     }
 
-    fn note_announcement(&mut self, id: &str, sequence: u64, ran: &Ran) {
+    fn note_announcement(&mut self, id: &str, sequence: u64, ran: &Ran<Seen>) {
         // An alarm also sends again what was sent before.
         if matches!(ran.run, Run::Alarm) {
             return;
         }
         let last = self
+            .around
             .oracle
             .sequences
             .insert(id.to_owned(), sequence)
@@ -111,7 +113,7 @@ impl World {
         }
     }
 
-    fn note_fleet(&mut self, ran: &Ran) {
+    fn note_fleet(&mut self, ran: &Ran<Seen>) {
         for effect in &ran.turn.effects {
             let Effect::Send { to, message, .. } = effect else {
                 continue;
@@ -124,6 +126,7 @@ impl World {
                 continue;
             };
             let known = self
+                .around
                 .oracle
                 .audits
                 .entry(event_id.clone())
@@ -146,24 +149,24 @@ impl World {
         let is_done = answer.contains(r#""answer":"done""#);
         match serde_json::from_str(message) {
             Ok(FleetCommand::Register { id, .. })
-                if is_shown && self.oracle.registered.insert(id.clone()) =>
+                if is_shown && self.around.oracle.registered.insert(id.clone()) =>
             {
-                self.oracle.change("server.registered");
+                self.around.oracle.change("server.registered");
             }
             Ok(FleetCommand::Deregister { id })
-                if is_done && self.oracle.registered.remove(&id) =>
+                if is_done && self.around.oracle.registered.remove(&id) =>
             {
-                self.oracle.draining.remove(&id);
-                self.oracle.change("server.deregistered");
+                self.around.oracle.draining.remove(&id);
+                self.around.oracle.change("server.deregistered");
             }
             Ok(FleetCommand::SetDraining { id, draining }) if is_shown => {
                 let changed = if draining {
-                    self.oracle.draining.insert(id)
+                    self.around.oracle.draining.insert(id)
                 } else {
-                    self.oracle.draining.remove(&id)
+                    self.around.oracle.draining.remove(&id)
                 };
                 if changed {
-                    self.oracle.change(if draining {
+                    self.around.oracle.change(if draining {
                         "server.draining"
                     } else {
                         "server.resumed"
@@ -174,14 +177,14 @@ impl World {
         }
     }
 
-    fn note_key(&mut self, name: &ObjectName, ran: &Ran) {
+    fn note_key(&mut self, name: &ObjectName, ran: &Ran<Seen>) {
         let (Run::Call { message, .. }, Some(Reply::Now(answer))) = (&ran.run, &ran.turn.reply)
         else {
             return;
         };
         let id = name.tail().unwrap_or_default();
         let now = ran.now.as_ms();
-        let known = self.oracle.keys.entry(id.to_owned()).or_default();
+        let known = self.around.oracle.keys.entry(id.to_owned()).or_default();
         match serde_json::from_str(message) {
             Ok(KeyCommand::Admit {
                 request, limits, ..

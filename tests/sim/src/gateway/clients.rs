@@ -6,10 +6,10 @@ use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::instance::{AskKind, InstanceCommand};
 use tidegate_edge::request::Head;
 
-use crate::isolate::{ExRef, Hosted};
-use crate::situations::Situation;
-use crate::upstreams::{Upstream, contains};
-use crate::world::{Event, World};
+use super::isolate::{ExRef, Hosted};
+use super::situations::Situation;
+use super::upstreams::{Upstream, contains};
+use super::{Event, World};
 
 /// Beyond a request's own limit: the key (10 s), the snapshot (10 s), the key's limits (5 s), and what a
 /// clock may be off.
@@ -70,7 +70,7 @@ impl World {
         let every = if self.is_calm() {
             6_000
         } else {
-            self.scenario.request_every_ms
+            self.around.scenario.request_every_ms
         };
         let gap = self.rng.gap(every);
         // In calm the last part of each minute is quiet, so that what should end has ended.
@@ -81,11 +81,11 @@ impl World {
     }
 
     fn come(&mut self) {
-        let isolate = self.rng.index(self.isolates.len());
-        let key = self.rng.index(self.operator.keys.len());
+        let isolate = self.rng.index(self.around.isolates.len());
+        let key = self.rng.index(self.around.operator.keys.len());
         let stream = self.rng.chance(600);
         let include_usage = stream && self.rng.chance(300);
-        let text = self.operator.keys[key].text.clone();
+        let text = self.around.operator.keys[key].text.clone();
         let options = if include_usage {
             r#","stream_options":{"include_usage":true}"#
         } else {
@@ -104,10 +104,10 @@ impl World {
                 ("content-type".to_owned(), "application/json".to_owned()),
             ],
         };
-        let leaves = !self.is_calm() && self.rng.chance(self.scenario.leaving);
-        let client = self.clients.len();
+        let leaves = !self.is_calm() && self.rng.chance(self.around.scenario.leaving);
+        let client = self.around.clients.len();
         let now = self.isolate_time(isolate);
-        let host = &mut self.isolates[isolate];
+        let host = &mut self.around.isolates[isolate];
         let (exchange, effects) = host.gateway.begin(now, head);
         let at = ExRef {
             isolate,
@@ -130,11 +130,11 @@ impl World {
         }
         let leaves_after_chunks = (leaves && self.rng.chance(300))
             .then(|| u32::try_from(self.rng.range(1, 6)).unwrap_or(1));
-        self.clients.push(Client {
+        self.around.clients.push(Client {
             at,
             arrived: self.now,
             include_usage,
-            slow: !self.is_calm() && self.rng.chance(self.scenario.slow_readers),
+            slow: !self.is_calm() && self.rng.chance(self.around.scenario.slow_readers),
             leaves_after_chunks,
             phase: Phase::Waiting,
             done: false,
@@ -156,9 +156,9 @@ impl World {
             };
             self.after(ms, Event::Leave { client });
         }
-        let latest = i64::try_from(self.oracle.longest_total_ms).unwrap_or(90_000)
+        let latest = i64::try_from(self.around.oracle.longest_total_ms).unwrap_or(90_000)
             + PATIENCE_MS
-            + self.oracle.jumps_ms;
+            + self.around.oracle.jumps_ms;
         self.after(latest, Event::Deadline { client });
         self.perform(at, effects, &[]);
     }
@@ -169,27 +169,30 @@ impl World {
             return;
         };
         let Some(ask) = turnover.ask else { return };
-        let stale = self.clients[client].stale;
+        let stale = self.around.clients[client].stale;
         if stale {
             self.met(Situation::LastKnownGood);
         }
         let instance = to.tail().unwrap_or_default().to_owned();
-        self.oracle.requests.insert(ask.request.clone(), client);
-        let client = &mut self.clients[client];
+        self.around
+            .oracle
+            .requests
+            .insert(ask.request.clone(), client);
+        let client = &mut self.around.clients[client];
         client.asks.insert(instance, (ask.kind, ask.request));
     }
 
     /// A newer snapshot could not be had.
     pub fn note_stale_snapshot(&mut self, at: ExRef) {
         if let Some(client) = self.hosted(at).map(|hosted| hosted.client) {
-            self.clients[client].stale = true;
+            self.around.clients[client].stale = true;
         }
     }
 
     /// The instance by whose grant a client's request goes to this server: the last registration asked.
     pub fn instance_of(&self, client: usize, server: usize) -> String {
         let begin = format!("srv{server}-");
-        let asks = &self.clients[client].asks;
+        let asks = &self.around.clients[client].asks;
         asks.keys()
             .rev()
             .find(|id| id.starts_with(&begin))
@@ -200,13 +203,13 @@ impl World {
     /// A request at a server is over; kept for judging what the client got.
     pub fn last_ended(&mut self, client: usize, number: u64, upstream: Option<Upstream>) {
         if let Some(upstream) = upstream {
-            self.clients[client].past.insert(number, upstream);
+            self.around.clients[client].past.insert(number, upstream);
         }
     }
 
     /// How long a slow client keeps the server waiting.
     pub fn reader_pause(&mut self, client: usize) -> i64 {
-        let client = &self.clients[client];
+        let client = &self.around.clients[client];
         if client.slow && client.phase == Phase::Streaming {
             self.rng.range(100, 9_000)
         } else {
@@ -229,9 +232,9 @@ impl World {
                 String::from_utf8_lossy(body)
             )
         });
-        let phase = self.clients[who].phase;
+        let phase = self.around.clients[who].phase;
         match phase {
-            Phase::Waiting => self.clients[who].phase = Phase::Answered(status),
+            Phase::Waiting => self.around.clients[who].phase = Phase::Answered(status),
             Phase::Left => {}
             _ => self.violate(
                 "a client gets one answer",
@@ -265,9 +268,9 @@ impl World {
     /// A stream begins.
     pub fn client_gets_stream(&mut self, at: ExRef, who: usize, headers: &[(String, String)]) {
         self.note(|| format!("client {who} gets a stream"));
-        let phase = self.clients[who].phase;
+        let phase = self.around.clients[who].phase;
         match phase {
-            Phase::Waiting => self.clients[who].phase = Phase::Streaming,
+            Phase::Waiting => self.around.clients[who].phase = Phase::Streaming,
             Phase::Left => {}
             _ => self.violate(
                 "a client gets one answer",
@@ -293,7 +296,8 @@ impl World {
             .map(|hosted| hosted.attempts.values().copied().collect())
             .unwrap_or_default();
         let is_rival = |number: &u64| {
-            self.upstreams
+            self.around
+                .upstreams
                 .get(number)
                 .is_some_and(|upstream| upstream.instance != server)
         };
@@ -301,7 +305,7 @@ impl World {
             return;
         }
         let by_hedge = matches!(
-            self.clients[who].asks.get(&server),
+            self.around.clients[who].asks.get(&server),
             Some((AskKind::Hedge, _))
         );
         self.met(if by_hedge {
@@ -313,7 +317,7 @@ impl World {
 
     /// Bytes of a stream.
     pub fn client_gets_bytes(&mut self, at: ExRef, who: usize, bytes: &[u8]) {
-        let client = &mut self.clients[who];
+        let client = &mut self.around.clients[who];
         match client.phase {
             Phase::Streaming => {}
             Phase::Left | Phase::CutOff => return,
@@ -335,15 +339,15 @@ impl World {
 
     /// The stream ends.
     pub fn client_gets_end(&mut self, _: ExRef, who: usize) {
-        if self.clients[who].phase == Phase::Streaming {
+        if self.around.clients[who].phase == Phase::Streaming {
             self.judge_transcript(who);
-            self.clients[who].phase = Phase::Answered(200);
+            self.around.clients[who].phase = Phase::Answered(200);
         }
     }
 
     /// The exchange is over.
     pub fn finish_client(&mut self, at: ExRef, who: usize) {
-        let client = &mut self.clients[who];
+        let client = &mut self.around.clients[who];
         client.done = true;
         client.ended_at = Some(self.now);
         match client.phase {
@@ -357,7 +361,7 @@ impl World {
 
     /// Its isolate is gone.
     pub fn client_is_cut_off(&mut self, who: usize) {
-        let client = &mut self.clients[who];
+        let client = &mut self.around.clients[who];
         client.phase = Phase::CutOff;
         client.done = true;
         client.ended_at = Some(self.now);
@@ -365,8 +369,8 @@ impl World {
 
     /// A client leaves, if it has not got everything.
     pub fn leave(&mut self, who: usize) {
-        let at = self.clients[who].at;
-        let phase = self.clients[who].phase;
+        let at = self.around.clients[who].at;
+        let phase = self.around.clients[who].phase;
         if !matches!(phase, Phase::Waiting | Phase::Streaming) {
             return;
         }
@@ -377,7 +381,7 @@ impl World {
             _ => Situation::LeftBeforeAttempt,
         });
         self.note(|| format!("client {who} leaves {at} with {attempts} attempts open"));
-        self.clients[who].phase = Phase::Left;
+        self.around.clients[who].phase = Phase::Left;
         self.hear(at, false, |gateway, now| gateway.gone(at.exchange, now));
         if self
             .hosted(at)
@@ -392,7 +396,7 @@ impl World {
 
     /// By now a client must have its answer.
     pub fn check_deadline(&mut self, who: usize) {
-        let client = &self.clients[who];
+        let client = &self.around.clients[who];
         if !client.done {
             let waited = self.now - client.arrived;
             let words = format!(
@@ -405,13 +409,14 @@ impl World {
 
     /// The request at a server whose words these bytes hold.
     pub fn source(&self, who: usize, bytes: &[u8]) -> Option<(u64, &Upstream)> {
-        let client = &self.clients[who];
+        let client = &self.around.clients[who];
         let open = self
+            .around
             .upstreams
             .iter()
             .filter(|(_, upstream)| upstream.client == who);
         let mut all = client.past.iter().chain(open);
-        all.find(|(number, _)| contains(bytes, crate::upstreams::word(**number).as_bytes()))
+        all.find(|(number, _)| contains(bytes, super::upstreams::word(**number).as_bytes()))
             .map(|(number, upstream)| (*number, upstream))
     }
 }

@@ -12,11 +12,11 @@ use tidegate_edge::effect::Effect;
 use tidegate_edge::gateway::{Config, Gateway};
 use tidegate_egress::Gate;
 
-use crate::clients::Phase;
-use crate::operator::{installation, keyring};
+use super::clients::Phase;
+use super::operator::{installation, keyring};
+use super::situations::Situation;
+use super::{Caller, Event, World};
 use crate::rng::Rng;
-use crate::situations::Situation;
-use crate::world::{Caller, Event, World};
 
 /// Names an exchange in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +95,7 @@ impl World {
     /// What an isolate takes for the time.
     pub fn isolate_time(&self, isolate: usize) -> Timestamp {
         let skew = self
+            .around
             .isolates
             .get(isolate)
             .map_or(0, |isolate| isolate.skew_ms);
@@ -104,6 +105,7 @@ impl World {
     /// What is kept of an exchange that is not over.
     pub fn hosted(&mut self, at: ExRef) -> Option<&mut Hosted> {
         let isolate = self
+            .around
             .isolates
             .get_mut(at.isolate)
             .filter(|isolate| isolate.life == at.life)?;
@@ -135,7 +137,7 @@ impl World {
         if awaited {
             hosted.awaited = hosted.awaited.saturating_sub(1);
         }
-        let effects = event(&mut self.isolates[at.isolate].gateway, now);
+        let effects = event(&mut self.around.isolates[at.isolate].gateway, now);
         self.perform(at, effects, chunk);
         let stuck = |hosted: &Hosted| {
             hosted.awaited == 0 && hosted.attempts.is_empty() && hosted.timer.is_none()
@@ -196,7 +198,7 @@ impl World {
                 ..
             } => {
                 let body = if own_body {
-                    self.isolates[at.isolate]
+                    self.around.isolates[at.isolate]
                         .gateway
                         .attempt_body(at.exchange, attempt)
                 } else {
@@ -219,7 +221,7 @@ impl World {
                 headers,
                 body,
             } => {
-                let own = self.isolates[at.isolate].gateway.output(at.exchange);
+                let own = self.around.isolates[at.isolate].gateway.output(at.exchange);
                 let bytes = match body {
                     Some(text) => text.into_bytes(),
                     None if own.is_empty() => self
@@ -235,7 +237,7 @@ impl World {
             }
             Effect::Open { headers } => self.client_gets_stream(at, client, &headers),
             Effect::Write => {
-                let bytes = self.isolates[at.isolate].gateway.output(at.exchange);
+                let bytes = self.around.isolates[at.isolate].gateway.output(at.exchange);
                 self.client_gets_bytes(at, client, &bytes);
             }
             Effect::WriteChunk => self.client_gets_bytes(at, client, chunk),
@@ -305,7 +307,7 @@ impl World {
 
     fn exchange_is_done(&mut self, at: ExRef, client: usize) {
         self.finish_client(at, client);
-        let Some(isolate) = self.isolates.get_mut(at.isolate) else {
+        let Some(isolate) = self.around.isolates.get_mut(at.isolate) else {
             return;
         };
         isolate.gateway.forget(at.exchange);
@@ -342,11 +344,13 @@ impl World {
             hosted.attempts.values().copied().collect::<Vec<_>>(),
         );
         let reads = |upstream: &u64| {
-            self.upstreams
+            self.around
+                .upstreams
                 .get(upstream)
                 .is_some_and(|upstream| upstream.reading)
         };
-        let reading = self.clients[client].phase != Phase::Streaming || attempts.iter().any(reads);
+        let reading =
+            self.around.clients[client].phase != Phase::Streaming || attempts.iter().any(reads);
         self.hear(at, false, |gateway, now| {
             gateway.wake(at.exchange, now, reading)
         });
@@ -356,6 +360,7 @@ impl World {
     pub fn flush_isolate(&mut self, isolate: usize, life: u64) {
         let now = self.isolate_time(isolate);
         let Some(host) = self
+            .around
             .isolates
             .get_mut(isolate)
             .filter(|isolate| isolate.life == life)
@@ -380,13 +385,13 @@ impl World {
 
     /// An isolate is lost: connections break, nothing more is told.
     pub fn lose_isolate(&mut self) {
-        let every = self.faults.isolate_lost_every_ms;
+        let every = self.around.faults.isolate_lost_every_ms;
         if every == 0 {
             return;
         }
-        let which = self.rng.index(self.isolates.len());
+        let which = self.rng.index(self.around.isolates.len());
         let fresh = gateway(&mut self.rng);
-        let isolate = &mut self.isolates[which];
+        let isolate = &mut self.around.isolates[which];
         isolate.gateway = fresh;
         isolate.life += 1;
         let open = std::mem::take(&mut isolate.open);

@@ -1,15 +1,15 @@
 //! What a client read as a stream, judged line by line.
 
-use crate::situations::Situation;
-use crate::upstreams::contains;
-use crate::world::World;
+use super::World;
+use super::situations::Situation;
+use super::upstreams::contains;
 
 const WHOLE: &str = "an answer is complete only if the server sent all of it";
 
 impl World {
     /// Judges a stream at its end.
     pub fn judge_transcript(&mut self, who: usize) {
-        let client = &self.clients[who];
+        let client = &self.around.clients[who];
         let bytes = client.transcript.clone();
         let include_usage = client.include_usage;
         let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -1,19 +1,19 @@
 //! Hosting the objects: turns, what they let out, alarms, evictions.
 
-use tidegate_durable::bindings::{ObjectKind, ObjectName};
+use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::turn::{Effect, EffectId, Outcome, Reply, Turn};
 
+use crate::faults::Faults;
 use crate::object::{CallNo, Object, Ran, Run, TurnEnd};
-use crate::scenario::Faults;
-use crate::situations::Situation;
-use crate::world::{Caller, Event, World};
+use crate::world::{Caller, Event, Happening, Surroundings, World};
 
 /// How long a delivery to another object may take.
 const SEND_TIMEOUT_MS: u64 = 10_000;
 
-impl World {
-    fn object(&mut self, name: &ObjectName) -> &mut Object {
-        let skew = self.scenario.skew_ms;
+impl<A: Surroundings> World<A> {
+    /// An object, made when it is first called.
+    pub fn object(&mut self, name: &ObjectName) -> &mut Object<A::Seen> {
+        let skew = self.skew_ms;
         if !self.objects.contains_key(name) {
             let object = Object::new(name.clone(), self.rng.range(-skew, skew), self.rng.next());
             self.objects.insert(name.clone(), object);
@@ -42,7 +42,8 @@ impl World {
         }
     }
 
-    fn turn(&mut self, name: &ObjectName, run: Run) {
+    /// Runs a turn. Whether it ended well.
+    fn turn(&mut self, name: &ObjectName, run: Run) -> bool {
         let fails = self
             .rng
             .chance(self.faults.store_fails)
@@ -60,23 +61,25 @@ impl World {
         match object.turn(now, run, fails) {
             TurnEnd::Failed(error, orphans) => {
                 self.note(|| format!("{name} failed: {error}"));
-                self.met(Situation::TurnRolledBack);
+                A::happened(self, name, Happening::RolledBack);
                 if fails.is_none() {
                     self.violate("no turn fails by itself", format!("{name}: {error}"));
                 }
                 self.after_eviction(name, orphans);
+                return false;
             }
             TurnEnd::Out(ran) => {
-                self.saw(name, &ran);
+                A::saw(self, name, &ran);
                 self.release(name, *ran);
             }
             TurnEnd::Held { first } => self.turn_is_held(name, first, evicts),
         }
+        true
     }
 
     fn turn_is_held(&mut self, name: &ObjectName, first: bool, evicts: bool) {
         if evicts {
-            self.met(Situation::CommitLost);
+            A::happened(self, name, Happening::CommitLost);
             self.note(|| format!("{name} is evicted before its turn is on disk"));
             let orphans = self.object(name).evict();
             self.after_eviction(name, orphans);
@@ -84,7 +87,7 @@ impl World {
         }
         let object = self.object(name);
         if let Some(ran) = object.held.pop() {
-            self.saw(name, &ran);
+            A::saw(self, name, &ran);
             self.object(name).held.push(ran);
         }
         if self.faults.disk_ms == 0 {
@@ -111,15 +114,15 @@ impl World {
         }
     }
 
-    fn release_all(&mut self, name: &ObjectName, ran: Vec<Ran>) {
+    fn release_all(&mut self, name: &ObjectName, ran: Vec<Ran<A::Seen>>) {
         for ran in ran {
             self.release(name, ran);
         }
     }
 
     /// Lets out what a turn answered and asked for.
-    fn release(&mut self, name: &ObjectName, ran: Ran) {
-        self.check_committed(name, &ran);
+    fn release(&mut self, name: &ObjectName, ran: Ran<A::Seen>) {
+        A::committed(self, name, &ran);
         let Ran { run, turn, .. } = ran;
         let Turn {
             reply,
@@ -135,14 +138,12 @@ impl World {
         };
         match (reply, call) {
             (Some(Reply::Now(text)), Some(call)) => {
-                self.check_answer(name, &text);
+                A::said(self, name, &text);
                 self.reply(call, Ok(text));
             }
             (Some(Reply::Later(ticket)), Some(call)) => {
                 self.object(name).waiting.insert(ticket, call);
-                if name.kind() == ObjectKind::Instance {
-                    self.met(Situation::Queueing);
-                }
+                A::happened(self, name, Happening::Waits);
             }
             (None, Some(_)) => self.violate(
                 "every message is answered",
@@ -167,28 +168,8 @@ impl World {
                 };
                 self.send(&to, message, SEND_TIMEOUT_MS, caller);
             }
-            Effect::Get {
-                id,
-                url,
-                timeout_ms,
-                ..
-            } => {
-                let (ms, outcome) = self.health_check(&url, timeout_ms);
-                self.after(
-                    ms,
-                    Event::EffectDone {
-                        object: name.clone(),
-                        life,
-                        id,
-                        outcome,
-                    },
-                );
-            }
-            Effect::Post { .. } | Effect::Vendor(_) => {
-                self.violate(
-                    "nothing is rented here",
-                    format!("{name} asks for {effect:?}"),
-                );
+            Effect::Get { .. } | Effect::Post { .. } | Effect::Vendor(_) => {
+                A::perform(self, name, life, effect);
             }
             Effect::Soon { after_ms } => {
                 let ms = i64::try_from(after_ms).unwrap_or(0);
@@ -201,7 +182,7 @@ impl World {
                 );
             }
             Effect::Resolve { ticket, reply } => {
-                self.check_answer(name, &reply);
+                A::said(self, name, &reply);
                 match self.object(name).waiting.remove(&ticket) {
                     Some(call) => {
                         self.note(|| format!("{name} answers its waiting call {call}: {reply}"));
@@ -232,7 +213,7 @@ impl World {
         let healed = std::mem::replace(&mut object.alarm_was_lost, lost);
         let wait = (at_ms - object.skew_ms - now).max(0) + late;
         if healed {
-            self.met(Situation::LostAlarmHealed);
+            A::happened(self, name, Happening::LostAlarmHealed);
         }
         self.note(|| {
             format!(
@@ -271,11 +252,11 @@ impl World {
         } else if !again {
             return;
         }
-        let failed_before = self.situations.count(Situation::TurnRolledBack);
-        self.turn(name, Run::Alarm);
-        if self.situations.count(Situation::TurnRolledBack) > failed_before
-            && self.object(name).alarm.is_none()
-        {
+        if again {
+            A::happened(self, name, Happening::AlarmTwice);
+        }
+        let is_well = self.turn(name, Run::Alarm);
+        if !is_well && self.object(name).alarm.is_none() {
             // The host arms the alarm of a turn that failed.
             let at = self.now + self.object(name).skew_ms + 2_000;
             self.arm(name, at);
@@ -305,21 +286,11 @@ impl World {
     fn evict(&mut self, name: &ObjectName) {
         let object = self.object(name);
         let (polls, held) = (object.waiting.len(), object.held.len());
-        let leases = object.mirror.as_ref().map_or(0, |seen| seen.leases.len());
-        let orphans = object.evict();
-        self.note(|| {
-            format!(
-                "{name} is evicted with {polls} polls, {leases} leases, {held} turns not on disk"
-            )
-        });
-        if polls > 0 {
-            self.met(Situation::EvictedWithPoll);
-        }
-        if leases > 0 {
-            self.met(Situation::EvictedWithLeases);
-        }
+        A::happened(self, name, Happening::Evicted { polls });
+        let orphans = self.object(name).evict();
+        self.note(|| format!("{name} is evicted with {polls} polls, {held} turns not on disk"));
         if held > 0 {
-            self.met(Situation::CommitLost);
+            A::happened(self, name, Happening::CommitLost);
         }
         self.after_eviction(name, orphans);
     }
@@ -335,28 +306,6 @@ impl World {
         }
     }
 
-    /// Faults begin.
-    pub fn begin_faults(&mut self) {
-        self.faults = self.scenario.faults.clone();
-        self.note(|| "faults begin".to_owned());
-        let gap = self.rng.gap(self.scenario.request_every_ms);
-        self.after(gap, Event::Arrive);
-        let faults = self.faults.clone();
-        for (every, event) in [
-            (faults.evict_every_ms, Event::EvictOne),
-            (faults.isolate_lost_every_ms, Event::LoseIsolate),
-            (faults.clock_jump_every_ms, Event::JumpClock),
-            (self.scenario.change_every_ms, Event::Change),
-        ] {
-            if every > 0 {
-                let gap = self.rng.gap(every);
-                self.after(gap, event);
-            }
-        }
-        let remaining = self.start + self.scenario.faults_ms - self.now;
-        self.after(remaining, Event::Calm);
-    }
-
     /// Faults end: from here on everything has to settle.
     pub fn calm_down(&mut self) {
         self.note(|| "faults end".to_owned());
@@ -367,9 +316,7 @@ impl World {
             let ran = self.object(&name).flush();
             self.release_all(&name, ran);
         }
-        self.operator_calms();
-        let minute = 60_000 - self.now % 60_000 - 1;
-        self.after(minute, Event::Inspect { minute: 1 });
+        A::calmed(self);
     }
 
     /// A clock jumps, and stays where it is.
@@ -380,18 +327,13 @@ impl World {
         }
         let far = self.faults.clock_jump_ms;
         let by = self.rng.range(-far, far);
-        self.oracle.jumped(by);
-        // Not keys: their minute is judged by their own clock.
         let names: Vec<ObjectName> = self
             .objects
             .keys()
-            .filter(|name| name.kind() != ObjectKind::Key)
+            .filter(|name| A::may_jump(name))
             .cloned()
             .collect();
-        if self.rng.chance(300) || names.is_empty() {
-            let isolate = self.rng.index(self.isolates.len());
-            self.isolates[isolate].skew_ms += by;
-        } else {
+        if !A::jumps(self, by, names.is_empty()) {
             let name = names[self.rng.index(names.len())].clone();
             self.note(|| format!("the clock of {name} jumps by {by} ms"));
             self.object(&name).skew_ms += by;

@@ -4,12 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_domain::instance::Lease;
-use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::fleet::ReliabilityPolicy;
 use tidegate_durable::bindings::journal::AuditEntry;
-use tidegate_durable::turn::EffectId;
 
-use crate::scenario::Scenario;
+use super::scenario::Scenario;
 
 /// A grant as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +105,6 @@ pub struct Oracle {
     pub told_in_vain: bool,
     /// Messages that were told twice: a settled lease may be settled again.
     pub told_twice: u64,
-    delivered: BTreeSet<(ObjectName, EffectId)>,
 }
 
 impl Oracle {
@@ -138,11 +135,6 @@ impl Oracle {
     /// A message was told a second time.
     pub const fn told_again(&mut self) {
         self.told_twice += 1;
-    }
-
-    /// Whether this fact was sent before.
-    pub fn delivered_before(&mut self, object: &ObjectName, id: EffectId) -> bool {
-        !self.delivered.insert((object.clone(), id))
     }
 
     /// A server finished an answer.

@@ -11,9 +11,9 @@ use tidegate_durable::bindings::instance::CheckReport;
 use tidegate_durable::bindings::key::KeyLimits;
 use tidegate_vault::{ApiKey, Installation, Keyring, Organisation, WrappingKey};
 
+use super::scenario::Scenario;
+use super::{Caller, Event, World};
 use crate::rng::Rng;
-use crate::scenario::Scenario;
-use crate::world::{Caller, Event, World};
 
 const SECRET: &[u8] = b"a secret of the simulation, 0123456789abcdef";
 /// The organisation of every run.
@@ -160,9 +160,9 @@ fn random<const N: usize>(rng: &mut Rng) -> [u8; N] {
 impl World {
     /// The operator's next command goes out.
     pub fn operate(&mut self) {
-        let Some(command) = self.operator.commands.front() else {
-            if !self.operator.begun {
-                self.operator.begun = true;
+        let Some(command) = self.around.operator.commands.front() else {
+            if !self.around.operator.begun {
+                self.around.operator.begun = true;
                 // Long enough for what the set-up sent to arrive.
                 self.after(500, Event::Begin);
             }
@@ -180,7 +180,7 @@ impl World {
                 if text.contains(r#""answer":"invalid""#) {
                     self.violate("the operator's commands are sound", text);
                 }
-                self.operator.commands.pop_front();
+                self.around.operator.commands.pop_front();
                 0
             }
             Err(_) => 300,
@@ -189,8 +189,8 @@ impl World {
     }
 
     fn command(&mut self, command: FleetCommand) {
-        let was_idle = self.operator.is_idle();
-        self.operator.commands.push_back(command);
+        let was_idle = self.around.operator.is_idle();
+        self.around.operator.commands.push_back(command);
         if was_idle {
             self.after(0, Event::Operate);
         }
@@ -198,32 +198,32 @@ impl World {
 
     /// The operator changes something.
     pub fn think_of_a_change(&mut self) {
-        if self.is_calm() || self.scenario.change_every_ms == 0 {
+        if self.is_calm() || self.around.scenario.change_every_ms == 0 {
             return;
         }
-        let gap = self.rng.gap(self.scenario.change_every_ms);
+        let gap = self.rng.gap(self.around.scenario.change_every_ms);
         self.after(gap, Event::Change);
-        let server = self.rng.index(self.scenario.servers.len());
-        let Some(id) = self.operator.registered.get(&server).cloned() else {
+        let server = self.rng.index(self.around.scenario.servers.len());
+        let Some(id) = self.around.operator.registered.get(&server).cloned() else {
             return;
         };
         match self.rng.index(5) {
             0 => {
                 self.command(FleetCommand::Deregister { id });
-                let was_idle = self.operator.is_idle();
-                let (scenario, now) = (self.scenario.clone(), self.now);
-                self.operator.register(&scenario, server, now);
+                let was_idle = self.around.operator.is_idle();
+                let (scenario, now) = (self.around.scenario.clone(), self.now);
+                self.around.operator.register(&scenario, server, now);
                 if was_idle {
                     self.after(0, Event::Operate);
                 }
             }
-            1 => match self.operator.drained.take() {
+            1 => match self.around.operator.drained.take() {
                 Some(id) => self.command(FleetCommand::SetDraining {
                     id,
                     draining: false,
                 }),
                 None => {
-                    self.operator.drained = Some(id.clone());
+                    self.around.operator.drained = Some(id.clone());
                     self.command(FleetCommand::SetDraining { id, draining: true });
                 }
             },
@@ -245,7 +245,7 @@ impl World {
             }
             _ => {
                 let policy = Scenario::draw(&mut self.rng).policy;
-                self.oracle.policy_may_be(&policy);
+                self.around.oracle.policy_may_be(&policy);
                 self.command(FleetCommand::PutPolicy { policy });
             }
         }
@@ -253,7 +253,7 @@ impl World {
 
     /// Faults are over: what was drained serves again.
     pub fn operator_calms(&mut self) {
-        if let Some(id) = self.operator.drained.take() {
+        if let Some(id) = self.around.operator.drained.take() {
             self.command(FleetCommand::SetDraining {
                 id,
                 draining: false,

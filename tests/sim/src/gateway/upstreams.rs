@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use tidegate_durable::turn::Outcome;
 use tidegate_edge::effect::BodyEnd;
 
-use crate::clients::Phase;
-use crate::isolate::ExRef;
-use crate::model_server::{Mode, Move, script};
-use crate::situations::Situation;
-use crate::world::{Event, World};
+use super::clients::Phase;
+use super::isolate::ExRef;
+use super::model_server::{Mode, Move, script};
+use super::situations::Situation;
+use super::{Event, World};
 
 /// A request at a server.
 pub struct Upstream {
@@ -53,6 +53,7 @@ impl World {
         }
         let since = self.now - self.start;
         let modes = self
+            .around
             .scenario
             .servers
             .get(server)
@@ -131,7 +132,7 @@ impl World {
         }
         let number = self.number();
         let instance = self.instance_of(client, server);
-        let request = self.clients[client]
+        let request = self.around.clients[client]
             .asks
             .get(&instance)
             .map(|(_, id)| id.clone())
@@ -167,7 +168,7 @@ impl World {
             words,
         };
         self.check_arrival(&upstream);
-        self.upstreams.insert(number, upstream);
+        self.around.upstreams.insert(number, upstream);
         if let Some(hosted) = self.hosted(at) {
             hosted.attempts.insert(attempt, number);
         }
@@ -176,6 +177,7 @@ impl World {
 
     fn plan_move(&mut self, number: u64, pause: i64) {
         let next = self
+            .around
             .upstreams
             .get(&number)
             .and_then(|upstream| upstream.script.front());
@@ -187,7 +189,7 @@ impl World {
 
     /// A server makes its next move.
     pub fn server_moves(&mut self, number: u64) {
-        let Some(upstream) = self.upstreams.get_mut(&number) else {
+        let Some(upstream) = self.around.upstreams.get_mut(&number) else {
             return;
         };
         upstream.reading = true;
@@ -209,7 +211,7 @@ impl World {
                 });
                 pause = self.reader_pause(client);
                 if pause > 0
-                    && let Some(upstream) = self.upstreams.get_mut(&number)
+                    && let Some(upstream) = self.around.upstreams.get_mut(&number)
                 {
                     upstream.reading = false;
                 }
@@ -217,7 +219,7 @@ impl World {
             Move::Finished => {
                 upstream.finished = true;
                 let instance = upstream.instance.clone();
-                self.oracle.finished(&instance);
+                self.around.oracle.finished(&instance);
             }
             Move::Whole(bytes) => {
                 if let Some(hosted) = self.hosted(at) {
@@ -225,7 +227,7 @@ impl World {
                     hosted.whole.clone_from(&bytes);
                 }
                 // Out of the way first: the gateway may answer at once.
-                let upstream = self.upstreams.remove(&number);
+                let upstream = self.around.upstreams.remove(&number);
                 self.last_ended(client, number, upstream);
                 self.hear(at, false, |gateway, now| {
                     gateway.whole(exchange, now, attempt, &bytes)
@@ -237,12 +239,12 @@ impl World {
     }
 
     fn server_ends(&mut self, number: u64, end: BodyEnd) {
-        let Some(mut upstream) = self.upstreams.remove(&number) else {
+        let Some(mut upstream) = self.around.upstreams.remove(&number) else {
             return;
         };
         upstream.ended = true;
         let (at, attempt, client) = (upstream.at, upstream.attempt, upstream.client);
-        if !upstream.finished && self.clients[client].phase == Phase::Streaming {
+        if !upstream.finished && self.around.clients[client].phase == Phase::Streaming {
             self.met(Situation::CutAfterFirstByte);
         }
         if let Some(hosted) = self.hosted(at) {
@@ -256,7 +258,7 @@ impl World {
 
     /// The gateway breaks a request off.
     pub fn stop_upstream(&mut self, number: u64) {
-        if let Some(upstream) = self.upstreams.remove(&number) {
+        if let Some(upstream) = self.around.upstreams.remove(&number) {
             self.note(|| {
                 format!(
                     "{} stops its request {number} at {}",

@@ -5,14 +5,14 @@ use tidegate_domain::instance::{AskKind, GrantKind, Lease, RetryPolicy};
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::turn::Reply;
 
-use crate::clients::Phase;
+use super::World;
+use super::clients::Phase;
+use super::operator::ORG;
+use super::oracle::Renewed;
+use super::seen::Seen;
+use super::situations::Situation;
+use super::upstreams::Upstream;
 use crate::object::{Ran, Run};
-use crate::operator::ORG;
-use crate::oracle::Renewed;
-use crate::seen::Seen;
-use crate::situations::Situation;
-use crate::upstreams::Upstream;
-use crate::world::World;
 
 /// How long a lease lives without renewal.
 const LEASE_MS: i64 = 60_000;
@@ -26,7 +26,7 @@ const PANIC_EVERY_MS: i64 = 1_000;
 
 impl World {
     /// A turn has run: what it did to an instance is judged at once.
-    pub fn saw(&mut self, name: &ObjectName, ran: &Ran) {
+    pub fn saw(&mut self, name: &ObjectName, ran: &Ran<Seen>) {
         let (Some(before), Some(after)) = (&ran.before, &ran.after) else {
             return;
         };
@@ -51,8 +51,8 @@ impl World {
         if mirror.is_probing() && !before.is_probing() {
             self.met(Situation::ProbeLost);
         }
-        let behind = BEHIND_MS + self.scenario.faults.disk_ms;
-        for renewed in self.oracle.known(id).renewed.values_mut() {
+        let behind = BEHIND_MS + self.around.scenario.faults.disk_ms;
+        for renewed in self.around.oracle.known(id).renewed.values_mut() {
             renewed.reload(evicted_at - behind, ROW_LAG_MS);
         }
         for request in mirror
@@ -60,11 +60,11 @@ impl World {
             .keys()
             .filter(|request| !before.leases.contains_key(*request))
         {
-            let Some(grant) = self.oracle.known(id).grants.get(request).copied() else {
+            let Some(grant) = self.around.oracle.known(id).grants.get(request).copied() else {
                 continue;
             };
             self.note(|| format!("{id} has forgotten that {request} runs"));
-            self.oracle.known(id).excused.insert(request.clone());
+            self.around.oracle.known(id).excused.insert(request.clone());
             let age = evicted_at - grant.at;
             if age > behind && before.registered {
                 let words = format!(
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    fn check_grants(&mut self, id: &str, ran: &Ran, before: &Seen, after: &Seen) {
+    fn check_grants(&mut self, id: &str, ran: &Ran<Seen>, before: &Seen, after: &Seen) {
         for (request, lease) in new_leases(ran, before, after) {
             self.note(|| {
                 format!(
@@ -127,7 +127,14 @@ impl World {
     }
 
     /// §7.5, ordinary requests.
-    fn check_ordinary(&mut self, id: &str, ran: &Ran, request: &str, before: &Seen, after: &Seen) {
+    fn check_ordinary(
+        &mut self,
+        id: &str,
+        ran: &Ran<Seen>,
+        request: &str,
+        before: &Seen,
+        after: &Seen,
+    ) {
         // An ask is the last thing in its turn, so it is judged by the state that the turn left.
         let is_asker = matches!(&ran.run, Run::Call { message, .. } if message.contains(&format!(r#""ask":{{"request":"{request}""#)));
         let is_direct = is_asker
@@ -144,11 +151,11 @@ impl World {
     }
 
     /// §7.5, the one probe.
-    fn check_probe(&mut self, id: &str, ran: &Ran, request: &str, before: &Seen) {
+    fn check_probe(&mut self, id: &str, ran: &Ran<Seen>, request: &str, before: &Seen) {
         self.met(Situation::ProbeGranted);
         if let Some(until) = before.ejected_until()
             && ran.now < until
-            && self.oracle.jumps_ms == 0
+            && self.around.oracle.jumps_ms == 0
             && !ran.loaded
         {
             let words = format!(
@@ -175,8 +182,8 @@ impl World {
     /// §7.5, panic.
     fn check_panic(&mut self, id: &str, request: &str) {
         self.met(Situation::PanicGrant);
-        let (now, jumps) = (self.now, self.oracle.jumps_ms);
-        let last = self.oracle.known(id).panicked.replace(now);
+        let (now, jumps) = (self.now, self.around.oracle.jumps_ms);
+        let last = self.around.oracle.known(id).panicked.replace(now);
         if let Some(last) = last
             && now - last < PANIC_EVERY_MS
             && jumps == 0
@@ -186,13 +193,14 @@ impl World {
         }
     }
 
-    fn check_ended_leases(&mut self, id: &str, ran: &Ran, before: &Seen, after: &Seen) {
+    fn check_ended_leases(&mut self, id: &str, ran: &Ran<Seen>, before: &Seen, after: &Seen) {
         for (request, lease) in before
             .leases
             .iter()
             .filter(|(request, _)| !after.leases.contains_key(*request))
         {
             let runs = self
+                .around
                 .upstreams
                 .values()
                 .any(|upstream| upstream.instance == id && upstream.request == *request);
@@ -202,8 +210,8 @@ impl World {
                 }
                 continue;
             }
-            let (now, jumps) = (self.now, self.oracle.jumps_ms);
-            let known = self.oracle.known(id);
+            let (now, jumps) = (self.now, self.around.oracle.jumps_ms);
+            let known = self.around.oracle.known(id);
             known.excused.insert(request.clone());
             if after.leases_expired > before.leases_expired && lease.expires_at <= ran.now {
                 let last = known
@@ -226,8 +234,9 @@ impl World {
             };
             // A call that was given up may yet be cancelled after it was asked anew, and what was told
             // twice may come late; a server that is removed is no longer counted.
-            let is_known_race =
-                message.contains("cancelled") || !after.registered || self.oracle.told_twice > 0;
+            let is_known_race = message.contains("cancelled")
+                || !after.registered
+                || self.around.oracle.told_twice > 0;
             if !is_known_race {
                 let words = format!("{id} took {request}'s lease although it runs: {message}");
                 self.violate("a request that runs keeps its lease", words);
@@ -239,10 +248,11 @@ impl World {
     /// lost that nobody repeats.
     fn check_given_back(&mut self, id: &str, request: &str, lease: &Lease) {
         let client = self
+            .around
             .oracle
             .requests
             .get(request)
-            .and_then(|client| self.clients.get(*client));
+            .and_then(|client| self.around.clients.get(*client));
         let Some(client) = client.filter(|client| client.ended_at.is_some()) else {
             return;
         };
@@ -250,6 +260,7 @@ impl World {
         let mut used = client.past.values();
         let was_used = used.any(|upstream| upstream.instance == id && upstream.request == request);
         let lives = self
+            .around
             .isolates
             .get(client.at.isolate)
             .is_some_and(|isolate| isolate.life == client.at.life);
@@ -259,8 +270,9 @@ impl World {
             object.evicted_at.is_none_or(|at| at < granted_at)
         });
         // A message that takes longer than its caller waits may be overtaken by what takes it back.
-        let in_order = self.scenario.faults.message_late == 0 && self.oracle.jumps_ms == 0;
-        if lives && was_used && is_whole && in_order && !self.oracle.told_in_vain {
+        let in_order =
+            self.around.scenario.faults.message_late == 0 && self.around.oracle.jumps_ms == 0;
+        if lives && was_used && is_whole && in_order && !self.around.oracle.told_in_vain {
             let words = format!("{id} was never told that {request} had ended");
             self.violate("§7.4 a lease is given back", words);
         }
@@ -270,15 +282,16 @@ impl World {
     fn check_lease_ages(&mut self, id: &str, after: &Seen) {
         for request in after.leases.keys() {
             let client = self
+                .around
                 .oracle
                 .requests
                 .get(request)
-                .and_then(|client| self.clients.get(*client));
+                .and_then(|client| self.around.clients.get(*client));
             let Some(ended) = client.and_then(|client| client.ended_at) else {
                 continue;
             };
             let age = self.now - ended;
-            if age > LEASE_MS + SLACK_MS + self.oracle.jumps_ms {
+            if age > LEASE_MS + SLACK_MS + self.around.oracle.jumps_ms {
                 let words = format!("{id} holds the lease of {request}, which ended {age} ms ago");
                 return self.violate(
                     "§7.4 no lease outlives its request by more than a minute",
@@ -298,10 +311,10 @@ impl World {
         } = upstream;
         let (now, percent, most_retries) = (
             self.now,
-            self.oracle.retry_percent,
-            self.oracle.most_retries,
+            self.around.oracle.retry_percent,
+            self.around.oracle.most_retries,
         );
-        let client = &mut self.clients[*who];
+        let client = &mut self.around.clients[*who];
         client.attempts += 1;
         if client.phase != Phase::Waiting {
             let words = format!(
@@ -310,13 +323,13 @@ impl World {
             );
             return self.violate("no attempt after the first byte", words);
         }
-        let Some(grant) = self.oracle.known(id).grants.get(request).copied() else {
+        let Some(grant) = self.around.oracle.known(id).grants.get(request).copied() else {
             return self.violate(
                 "a server gets what its object granted",
                 format!("{request} came to {id} uninvited"),
             );
         };
-        let client = &mut self.clients[*who];
+        let client = &mut self.around.clients[*who];
         client.races += u32::from(grant.lease.asked_as == AskKind::Hedge);
         // The first, its retries, and one race.
         if client.races > 1 || client.attempts - client.races > most_retries + 1 {
@@ -330,10 +343,11 @@ impl World {
             self.met(Situation::Retry);
         }
         let running = self
+            .around
             .upstreams
             .values()
             .filter(|other| other.instance == *id);
-        let known = self.oracle.instances.entry(id.clone()).or_default();
+        let known = self.around.oracle.instances.entry(id.clone()).or_default();
         let counted = running
             .filter(|other| !known.excused.contains(&other.request))
             .count();
@@ -386,7 +400,7 @@ impl World {
 
 /// Leases that this turn granted. A lease that had run out and was renewed is none of them.
 pub fn new_leases<'a>(
-    ran: &'a Ran,
+    ran: &'a Ran<Seen>,
     before: &'a Seen,
     after: &'a Seen,
 ) -> impl Iterator<Item = (&'a String, &'a Lease)> {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use tidegate_durable::bindings::{ObjectKind, ObjectName};
 use tidegate_durable::ports::{Sql, Value};
 
-use crate::operator::ORG;
-use crate::world::{Event, World};
+use super::operator::ORG;
+use super::{Event, World};
 
 /// The bound that the design promises.
 const MINUTES: i64 = 30;
@@ -32,7 +32,7 @@ impl World {
 
     fn unsettled(&self) -> Vec<String> {
         let mut open = Vec::new();
-        if !self.operator.is_idle() {
+        if !self.around.operator.is_idle() {
             open.push("a command of the operator".to_owned());
         }
         for object in self.objects.values() {
@@ -59,29 +59,34 @@ impl World {
                 open.push(format!("{pending} undelivered facts at {name}"));
             }
         }
-        for id in self.operator.registered.values() {
+        for id in self.around.operator.registered.values() {
             self.unsettled_instance(id, &mut open);
         }
-        for (server, isolate) in self.isolates.iter().enumerate() {
+        for (server, isolate) in self.around.isolates.iter().enumerate() {
             let count = isolate.gateway.open_exchanges();
             if count > 0 {
                 open.push(format!("{count} exchanges in isolate {server}"));
             }
         }
-        let undone = self.clients.iter().filter(|client| !client.done).count();
-        if undone > 0 || !self.upstreams.is_empty() {
+        let undone = self
+            .around
+            .clients
+            .iter()
+            .filter(|client| !client.done)
+            .count();
+        if undone > 0 || !self.around.upstreams.is_empty() {
             open.push(format!(
                 "{undone} clients and {} requests at servers",
-                self.upstreams.len()
+                self.around.upstreams.len()
             ));
         }
         let states = self.states();
-        for id in self.operator.registered.values() {
+        for id in self.around.operator.registered.values() {
             if states.get(id).map(String::as_str) != Some("healthy") {
                 open.push(format!("{id} is {:?} in the registry", states.get(id)));
             }
         }
-        if states.len() != self.operator.registered.len() {
+        if states.len() != self.around.operator.registered.len() {
             open.push(format!("{} servers in the registry", states.len()));
         }
         open
@@ -167,7 +172,7 @@ impl World {
                 *written.entry((at, text(1), text(2), text(3))).or_default() += 1;
             }
         }
-        for entry in self.oracle.audits.values().flatten() {
+        for entry in self.around.oracle.audits.values().flatten() {
             let key = (
                 entry.at_ms,
                 entry.action.clone(),
@@ -187,7 +192,7 @@ impl World {
                 odd.join("; "),
             );
         }
-        for (action, count) in self.oracle.changes.clone() {
+        for (action, count) in self.around.oracle.changes.clone() {
             let found = actions.get(action).copied().unwrap_or(0);
             if found != count {
                 self.violate(
@@ -196,7 +201,7 @@ impl World {
                 );
             }
         }
-        for (id, known) in self.oracle.instances.clone() {
+        for (id, known) in self.around.oracle.instances.clone() {
             let object = self.objects.get(&ObjectName::instance(ORG, &id));
             let successes = object
                 .and_then(|object| object.mirror.as_ref())
