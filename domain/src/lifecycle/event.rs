@@ -69,6 +69,8 @@ pub enum Fact {
         asked_at: Timestamp,
         /// In a whole list; else by its id.
         in_list: bool,
+        /// When it last did.
+        last_seen: Option<Timestamp>,
     },
     /// The vendor does what it was told.
     Taken(Action),

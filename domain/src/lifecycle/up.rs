@@ -32,7 +32,15 @@ impl Lifecycle {
             Fact::Seen(sighting) if attempt == self.attempt() && !self.is_given_up() => {
                 self.seen(&sighting, effects);
             }
-            Fact::NotSeen { asked_at, in_list } if attempt == self.attempt() => {
+            Fact::NotSeen {
+                asked_at,
+                in_list,
+                last_seen,
+            } if attempt == self.attempt() => {
+                // While nothing is new an account sees it and tells nobody.
+                if self.record.machine.is_some() {
+                    self.record.sighted_at = self.record.sighted_at.max(last_seen);
+                }
                 self.not_seen(asked_at, in_list, effects);
             }
             Fact::Taken(action) if attempt == self.attempt() => self.taken(action, at),

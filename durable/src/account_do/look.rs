@@ -261,16 +261,18 @@ impl Account {
         tracked.told_absent = true;
         let never_came = tracked.attempt.is_over() && tracked.attempt.machine.is_none();
         self.changed.attempts.insert(id.clone());
+        let asked_at_ms = asked_at.as_ms();
+        let last_seen_ms = tracked.attempt.sighted_at.map(Timestamp::as_ms);
         if never_came {
             self.drop_call(&Errand::Act(id.clone()));
         }
-        let asked_at_ms = asked_at.as_ms();
         self.tell(
             cx,
             id,
             VendorFact::NotSeen {
                 asked_at_ms,
                 in_list,
+                last_seen_ms,
             },
         )
     }

@@ -207,6 +207,10 @@ pub enum VendorFact {
         asked_at_ms: i64,
         /// Whether it was a list; else the machine was asked for by its id.
         in_list: bool,
+        /// When the vendor last showed it, in milliseconds since the epoch, if it ever did: an instance is not
+        /// told each time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_seen_ms: Option<i64>,
     },
     /// The vendor does what it was told.
     ActionTaken {

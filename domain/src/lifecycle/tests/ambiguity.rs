@@ -24,6 +24,7 @@ fn absent(world: &World, since_sent: Span) -> Fact {
     Fact::NotSeen {
         asked_at: sent + since_sent,
         in_list: true,
+        last_seen: None,
     }
 }
 
@@ -85,6 +86,7 @@ fn a_look_that_misses_says_nothing_about_a_machine_whose_id_is_not_known() {
         let missed = Fact::NotSeen {
             asked_at: sent + Span::from_secs(900),
             in_list: false,
+            last_seen: None,
         };
         assert_eq!(world.hear(missed), []);
     }

@@ -41,6 +41,7 @@ fn a_machine_that_is_gone_by_its_id_is_gone_once_the_vendor_had_taken_the_order(
     let missed = |world: &World| Fact::NotSeen {
         asked_at: world.now,
         in_list: false,
+        last_seen: None,
     };
     let fact = missed(&world);
     assert_eq!(world.hear(fact), [], "a look-up may lag behind the create");
@@ -80,6 +81,7 @@ fn lists_alone_never_take_a_machine_for_gone_and_its_own_look_up_beside_one_does
     let missing = |world: &World, in_list| Fact::NotSeen {
         asked_at: world.now,
         in_list,
+        last_seen: None,
     };
     for _ in 0..3 {
         world.now = world.now + Span::from_secs(1);
@@ -249,4 +251,25 @@ fn one_that_takes_requests_again_idles_from_then_on() {
     let (waited, effects) = world.until_state_changes();
     assert_eq!(waited, Span::from_secs(300));
     assert!(effects.contains(&state("draining", Some(Cause::Idle))));
+}
+
+#[test]
+fn a_ghosts_window_closes_when_its_account_last_saw_it() {
+    let mut world = World::serving();
+    world.rental.ends.idle = None;
+    // Nothing was new for an hour, so nothing was told.
+    let last_seen = world.now + Span::from_secs(3_500);
+    world.now = world.now + Span::from_secs(3_600);
+    world.rental.record.advance.until = Some(world.now + Span::from_secs(600));
+    for secs in [0, 60] {
+        world.now = world.now + Span::from_secs(secs);
+        world.hear(Fact::NotSeen {
+            asked_at: world.now,
+            in_list: false,
+            last_seen: Some(last_seen),
+        });
+    }
+    assert_eq!(world.rental.state(), State::Lost);
+    let costs = &world.rental.current().unwrap().costs;
+    assert_eq!(costs.until, Some(last_seen));
 }

@@ -22,6 +22,7 @@ fn events(world: &World) -> Vec<(&'static str, Event)> {
     let not_seen = |in_list| Fact::NotSeen {
         asked_at: world.now,
         in_list,
+        last_seen: None,
     };
     let used = |busy| {
         Event::Used(Usage {

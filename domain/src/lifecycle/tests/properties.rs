@@ -88,6 +88,7 @@ impl World {
                 self.hear(Fact::NotSeen {
                     asked_at,
                     in_list: *in_list,
+                    last_seen: None,
                 })
             }
             Step::Call(what) => {

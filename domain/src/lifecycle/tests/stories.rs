@@ -99,7 +99,8 @@ fn a_rental_goes_from_its_launch_to_the_vendors_last_word() {
     assert_eq!(
         world.hear(Fact::NotSeen {
             asked_at,
-            in_list: false
+            in_list: false,
+            last_seen: None
         }),
         [
             Effect::StateWindow { attempt: 1 },

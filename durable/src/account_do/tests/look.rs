@@ -32,6 +32,7 @@ fn one_question_is_under_way_for_a_machine() {
 #[test]
 fn not_found_tells_when_it_was_asked() {
     let mut world = World::renting(PLAIN);
+    let last_seen_ms = Some(world.rig.now.as_ms());
     world.look("a");
     let asked_at_ms = world.rig.now.as_ms();
     world.rig.wait(secs(9));
@@ -40,6 +41,7 @@ fn not_found_tells_when_it_was_asked() {
     let absent = VendorFact::NotSeen {
         asked_at_ms,
         in_list,
+        last_seen_ms,
     };
     assert_eq!(world.take_facts(), [absent]);
     world.assert_idle();
@@ -136,6 +138,7 @@ fn a_look_for_what_has_no_machine_yet_is_answered_by_a_list() {
     let VendorFact::NotSeen {
         asked_at_ms: told,
         in_list: true,
+        ..
     } = world.take_facts()[0]
     else {
         panic!("the list tells");

@@ -220,6 +220,7 @@ fn an_unclear_attempt_is_told_of_lists_without_it_once_they_mean_something() {
             let VendorFact::NotSeen {
                 asked_at_ms,
                 in_list: true,
+                ..
             } = fact
             else {
                 panic!("{fact:?}");

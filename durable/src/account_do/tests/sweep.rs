@@ -178,6 +178,7 @@ fn a_place_in_a_list_that_the_vendor_has_forgotten_begins_it_anew() {
 #[test]
 fn a_machine_that_is_not_in_a_whole_list_is_told_with_the_time_of_the_list() {
     let mut world = World::renting(PLAIN);
+    let last_seen_ms = Some(world.rig.now.as_ms());
     world.wait_for(&list("r1", None));
     let asked_at_ms = world.rig.now.as_ms();
     world.rig.wait(secs(4));
@@ -186,6 +187,7 @@ fn a_machine_that_is_not_in_a_whole_list_is_told_with_the_time_of_the_list() {
     let absent = VendorFact::NotSeen {
         asked_at_ms,
         in_list,
+        last_seen_ms,
     };
     assert_eq!(world.take_facts(), [absent]);
     assert_eq!(world.view().live, 1);
@@ -344,6 +346,7 @@ proptest! {
         answers in proptest::collection::vec(0..6_u8, 1..40),
     ) {
         let mut world = World::renting(PLAIN);
+        let last_seen_ms = Some(world.rig.now.as_ms());
         world.rig.wait(secs(299));
         let mut begun = None;
         for answer in answers {
@@ -373,6 +376,7 @@ proptest! {
             let expected = whole.then_some(VendorFact::NotSeen {
                 asked_at_ms: begun.unwrap(),
                 in_list: true,
+                last_seen_ms,
             });
             let told = world.take_facts();
             let is_over = world.view().live == 0;

@@ -26,9 +26,11 @@ pub(super) fn of(fact: VendorFact, at_ms: i64, beside: u64) -> Option<Fact> {
         VendorFact::NotSeen {
             asked_at_ms,
             in_list,
+            last_seen_ms,
         } => Fact::NotSeen {
             asked_at: Timestamp::from_ms(asked_at_ms),
             in_list,
+            last_seen: last_seen_ms.map(Timestamp::from_ms),
         },
         VendorFact::ActionTaken { action } => Fact::Taken(action_of(action)),
         VendorFact::ActionRefused { action, error } => {
