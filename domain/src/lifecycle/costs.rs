@@ -54,7 +54,7 @@ impl Costs {
                     .push(segment(sighting.billed_from.unwrap_or(sighting.at), 0));
             }
             if let Some(from) = sighting.billed_from {
-                self.begin_run(from, terms.microusd_per_hour);
+                self.begin_run(from, terms);
             }
             self.close(sighting.billed_until.unwrap_or(sighting.at));
             return;
@@ -69,7 +69,7 @@ impl Costs {
             }
             Billing::Disk => {
                 if let Some(from) = sighting.billed_from {
-                    self.begin_run(from, terms.microusd_per_hour);
+                    self.begin_run(from, terms);
                 }
                 let at = sighting.billed_until.unwrap_or(sighting.at);
                 self.set_rate(at, terms.stopped_microusd_per_hour);
@@ -131,20 +131,23 @@ impl Costs {
         }
     }
 
-    /// A run that was never seen at work still began when the vendor says so.
-    fn begin_run(&mut self, from: Timestamp, rate: u64) {
+    /// A run that was never seen at work still began when the vendor says so, at the rate of the one before: the
+    /// rate of its disk is none.
+    fn begin_run(&mut self, from: Timestamp, terms: &Terms) {
         if self.run_from == Some(from) {
             return;
         }
-        let rate = self
-            .segments
-            .iter()
-            .rev()
-            .map(|segment| segment.microusd_per_hour)
-            .find(|rate| *rate > 0)
-            .unwrap_or(rate);
+        let rate = self.rate_of_a_run(terms);
         self.start_run(from);
         self.set_rate(from, rate);
+    }
+
+    fn rate_of_a_run(&self, terms: &Terms) -> u64 {
+        let rates = self.segments.iter().rev();
+        rates
+            .map(|segment| segment.microusd_per_hour)
+            .find(|rate| *rate > terms.stopped_microusd_per_hour)
+            .unwrap_or(terms.microusd_per_hour)
     }
 
     /// The vendor names the start of a run. What was assumed from the moment the "create" left until then was

@@ -172,3 +172,25 @@ fn a_second_run_after_a_stop_begins_when_the_vendor_says() {
     assert_eq!(rates, [360_000, 3_600, 360_000]);
     assert_eq!(costs.segments[2].from, begun);
 }
+
+#[test]
+fn a_run_that_was_only_seen_at_its_end_costs_what_a_run_costs() {
+    let mut world = World::serving();
+    world.command(Command::Stop);
+    world.now = world.now + Span::from_secs(100);
+    world.see(Seen::Stopped);
+    // Somebody starts it and gives it back, and nobody looks meanwhile.
+    let (from, until) = (
+        world.now + Span::from_secs(600),
+        world.now + Span::from_secs(900),
+    );
+    world.now = world.now + Span::from_secs(100);
+    let mut ended = world.sighting(Seen::Terminated);
+    ended.billed_from = Some(from);
+    ended.billed_until = Some(until);
+    world.hear(Fact::Seen(ended));
+    let costs = &world.rental.current().unwrap().costs;
+    let last = costs.segments.last().unwrap();
+    assert_eq!((last.from, last.microusd_per_hour), (from, 360_000));
+    assert_eq!(costs.until, Some(until));
+}
