@@ -56,6 +56,9 @@ impl Costs {
             if let Some(from) = sighting.billed_from {
                 self.begin_run(from, terms);
             }
+            if sighting.billed_until.is_some() {
+                self.until = None;
+            }
             self.close(sighting.billed_until.unwrap_or(sighting.at));
             return;
         }

@@ -90,8 +90,10 @@ impl Lifecycle {
             if current.sent_at.is_none() {
                 current.sent_at = Some(sighting.at);
             }
-            // An end that is known stays what it is; only a machine that is alive opens the window again.
-            if !(sighting.seen == Seen::Terminated && before.until.is_some()) {
+            // An end that is known stays what it is, unless the vendor itself names it; only a machine that is
+            // alive opens the window again.
+            let is_known = sighting.seen == Seen::Terminated && before.until.is_some();
+            if !is_known || sighting.billed_until.is_some() {
                 current.costs.sighted(sighting, &terms);
             }
             if !current.costs.is_stated_like(&before) {

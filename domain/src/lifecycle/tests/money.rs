@@ -174,6 +174,39 @@ fn a_second_run_after_a_stop_begins_when_the_vendor_says() {
 }
 
 #[test]
+fn the_vendors_own_end_corrects_the_one_that_was_assumed() {
+    let mut world = World::serving();
+    world.command(Command::Terminate);
+    world.hear(Fact::Taken(Action::Destroy));
+    world.now = world.now + Span::from_secs(90);
+    let asked_at = world.now;
+    world.hear(Fact::NotSeen {
+        asked_at,
+        in_list: false,
+        last_seen: None,
+    });
+    assert_eq!(world.rental.state(), State::Terminated);
+    let until = |world: &World| world.rental.current().unwrap().costs.until;
+    assert_eq!(until(&world), Some(world.now));
+    // It lingers in a list, which tells when its meter stopped.
+    let named = world.now - Span::from_secs(80);
+    world.now = world.now + Span::from_secs(20);
+    let mut ended = world.sighting(Seen::Terminated);
+    ended.billed_until = Some(named);
+    assert_eq!(
+        world.hear(Fact::Seen(ended.clone())),
+        [Effect::StateWindow { attempt: 1 }, Effect::RecordChanged]
+    );
+    assert_eq!(until(&world), Some(named));
+    // Another list that names nothing leaves it as it is.
+    world.now = world.now + Span::from_secs(20);
+    ended.billed_until = None;
+    ended.at = world.now;
+    assert_eq!(world.hear(Fact::Seen(ended)), [Effect::RecordChanged]);
+    assert_eq!(until(&world), Some(named));
+}
+
+#[test]
 fn a_run_that_was_only_seen_at_its_end_costs_what_a_run_costs() {
     let mut world = World::serving();
     world.command(Command::Stop);
