@@ -61,6 +61,7 @@ impl Lifecycle {
         self.create_sent(attempt, at, effects);
         self.record.state = State::Provisioning(Creating::Ambiguous);
         self.record.absences = super::Absences::default();
+        self.look_in(super::up::AMBIGUOUS_LOOK);
         effects.push(Effect::Note {
             what: What::AttemptAmbiguous(attempt),
             cause: None,

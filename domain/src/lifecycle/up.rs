@@ -10,6 +10,9 @@ use crate::time::{Span, Timestamp};
 pub(super) const BOOT_LOOK: Span = Span::from_secs(5);
 /// And how often at most afterwards: a list of its account comes every five minutes anyway.
 const BOOT_LOOK_CAP: Span = Span::from_secs(30);
+/// How often the account is asked about an attempt of which it has told nothing for so long: what it told may have
+/// come before the word that nobody knows whether there is a machine, when it meant nothing.
+pub(super) const AMBIGUOUS_LOOK: Span = Span::from_secs(300);
 /// Pauses between the tries of a warm-up step.
 const WARM_BASE: Span = Span::from_secs(1);
 const WARM_CAP: Span = Span::from_secs(10);
@@ -321,9 +324,10 @@ impl Lifecycle {
     pub(super) fn look(&mut self, effects: &mut Vec<Effect>) {
         self.record.looks = self.record.looks.saturating_add(1);
         let attempt = self.attempt();
-        let cap = match self.record.state {
-            State::Terminating | State::Stopping => super::down::LOOK_CAP,
-            _ => BOOT_LOOK_CAP,
+        let (base, cap) = match self.record.state {
+            State::Terminating | State::Stopping => (BOOT_LOOK, super::down::LOOK_CAP),
+            State::Provisioning(_) => (AMBIGUOUS_LOOK, AMBIGUOUS_LOOK),
+            _ => (BOOT_LOOK, BOOT_LOOK_CAP),
         };
         // Every fourth time the order is given again: what a vendor has accepted it may still have lost.
         if self.record.looks.is_multiple_of(4) {
@@ -334,7 +338,7 @@ impl Lifecycle {
             }
         }
         effects.push(Effect::Look { attempt });
-        let pause = exponential(BOOT_LOOK, cap, self.record.looks);
+        let pause = exponential(base, cap, self.record.looks);
         self.look_in(pause);
     }
 

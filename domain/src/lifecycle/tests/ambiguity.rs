@@ -232,3 +232,30 @@ fn what_turns_up_of_an_attempt_that_was_given_up_is_the_accounts_to_end() {
         assert_eq!(world.rental.record().machine, None);
     }
 }
+
+#[test]
+fn an_attempt_that_nobody_speaks_of_is_asked_about() {
+    let mut world = World::with(vec![PUBLIC], ends());
+    let first = world.first.clone();
+    world.pay(&first);
+    world.hear(Fact::CreateSent);
+    // What two lists said came before the word that it is unclear, and meant nothing.
+    let mut effects = Vec::new();
+    for secs in [600, 660] {
+        let early = absent(&world, Span::from_secs(secs));
+        effects.extend(world.hear(early));
+    }
+    assert_eq!(effects, []);
+    world.hear(Fact::CreateUnclear);
+    let look = Effect::Look { attempt: 1 };
+    assert!(!world.wait(Span::from_secs(299)).contains(&look));
+    assert!(world.wait(Span::from_secs(1)).contains(&look));
+    assert!(world.wait(Span::from_secs(300)).contains(&look), "for ever");
+    for secs in [720, 780] {
+        let late = absent(&world, Span::from_secs(secs));
+        effects = world.hear(late);
+    }
+    assert!(effects.contains(&Effect::Abandon { attempt: 1 }));
+    assert_eq!(world.rental.state(), State::Failed);
+    assert_eq!(world.rental.poll_timeout(), None);
+}
