@@ -98,7 +98,9 @@ impl Lifecycle {
         match next {
             Some(next) => {
                 self.record.next_candidate = next;
+                // Neither what was paid ahead nor what is being asked for is for the next one.
                 self.record.advance.until = None;
+                self.record.advance.asked_at = None;
                 self.enter(State::Requested, None, effects);
             }
             None => {

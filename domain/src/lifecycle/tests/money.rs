@@ -227,3 +227,27 @@ fn a_run_that_was_only_seen_at_its_end_costs_what_a_run_costs() {
     assert_eq!((last.from, last.microusd_per_hour), (from, 360_000));
     assert_eq!(costs.until, Some(until));
 }
+
+#[test]
+fn an_answer_about_an_attempt_that_is_over_pays_for_no_other() {
+    let mut world = World::with(vec![PUBLIC, PUBLIC], ends());
+    let first = world.first.clone();
+    world.pay(&first);
+    world.hear(Fact::CreateSent);
+    // It is asked whether the first attempt may go on, and that is refused meanwhile.
+    let effects = world.wait(Span::from_secs(181));
+    assert_eq!(ask(&effects), Some((2, 360_000)));
+    let effects = world.hear(Fact::CreateRefused(Refusal::Unavailable));
+    assert_eq!(ask(&effects), Some((3, 360_000)), "for the next one");
+    let yes = |number| Event::Advanced {
+        number,
+        until: START + Span::from_secs(700),
+    };
+    assert_eq!(world.handle(yes(2)), []);
+    assert_eq!(world.rental.state(), State::Requested);
+    let effects = world.handle(yes(3));
+    assert!(effects.contains(&Effect::Rent {
+        attempt: 2,
+        candidate: 1
+    }));
+}
