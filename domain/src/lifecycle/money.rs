@@ -58,10 +58,10 @@ impl Lifecycle {
         match self.record.state {
             State::Requested | State::Starting(Told::NotYet) => Some(self.record.since),
             _ if self.is_covered() => {
-                let Some(until) = advance.until else {
-                    return Some(self.record.since);
+                let due = match advance.until {
+                    Some(until) => until - self.term().stop_lead - MARGIN,
+                    None => self.record.since,
                 };
-                let due = until - self.term().stop_lead - MARGIN;
                 Some(match advance.denied_at {
                     Some(denied) => due.max(denied + ASK_AGAIN),
                     None => due,
@@ -76,10 +76,10 @@ impl Lifecycle {
         if !self.is_covered() {
             return None;
         }
-        // Without one that was ever granted it has as long to get one as for any other.
+        // Without one it has as long to get one as for any other, however many states it comes to meanwhile.
         Some(match self.record.advance.until {
             Some(until) => until - self.term().stop_lead,
-            None => self.record.since + MARGIN,
+            None => self.record.up_since + MARGIN,
         })
     }
 

@@ -251,3 +251,29 @@ fn an_answer_about_an_attempt_that_is_over_pays_for_no_other() {
         candidate: 1
     }));
 }
+
+#[test]
+fn one_that_somebody_else_started_asks_every_ten_seconds_and_ends_after_two_minutes_of_no() {
+    let mut world = World::serving();
+    world.command(Command::Stop);
+    world.now = world.now + Span::from_secs(100);
+    world.see(Seen::Stopped);
+    world.now = world.now + Span::from_secs(30);
+    let started = world.now;
+    let mut effects = world.see(Seen::Running);
+    let mut asked = 0;
+    while world.rental.state() != State::Terminating {
+        if let Some((number, _)) = ask(&effects) {
+            asked += 1;
+            world.handle(Event::AdvanceDenied { number });
+        }
+        world.now = world.rental.poll_timeout().unwrap().max(world.now);
+        effects = world.tick();
+        // What it comes to meanwhile gives it no more time.
+        if let State::Warming(step) = world.rental.state() {
+            world.warmed(step);
+        }
+    }
+    assert_eq!(asked, 12);
+    assert_eq!(world.now, started + Span::from_secs(120));
+}
