@@ -33,7 +33,7 @@ impl Lifecycle {
     /// Whether it may be billed in this state, so that an advance must cover it.
     pub(super) fn is_covered(&self) -> bool {
         match self.record.state {
-            State::Requested | State::Starting(Told::NotYet) => false,
+            State::Requested => false,
             // One that is to end anyway is ended as soon as it can be.
             State::Provisioning(_) => self.record.wish.is_none(),
             State::Booting
@@ -43,7 +43,10 @@ impl Lifecycle {
             | State::Draining(_)
             | State::Stopping
             | State::Starting(Told::Yes) => true,
-            State::Stopped => self.term().stopped_microusd_per_hour > 0,
+            // Its disk.
+            State::Stopped | State::Starting(Told::NotYet) => {
+                self.term().stopped_microusd_per_hour > 0
+            }
             // What is being ended costs what it costs.
             State::Terminating | State::Terminated | State::Failed | State::Lost => false,
         }

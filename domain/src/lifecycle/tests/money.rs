@@ -155,7 +155,7 @@ fn a_second_run_after_a_stop_begins_when_the_vendor_says() {
     world.command(Command::Stop);
     world.now = world.now + Span::from_secs(100);
     world.see(Seen::Stopped);
-    world.now = world.now + Span::from_secs(1_000);
+    world.now = world.now + Span::from_secs(100);
     let asked = world.command(Command::Start);
     world.pay(&asked);
     let begun = world.now + Span::from_secs(1);
@@ -276,4 +276,20 @@ fn one_that_somebody_else_started_asks_every_ten_seconds_and_ends_after_two_minu
     }
     assert_eq!(asked, 12);
     assert_eq!(world.now, started + Span::from_secs(120));
+}
+
+#[test]
+fn while_the_ledger_does_not_say_whether_it_may_start_its_disk_is_paid_for_or_given_back() {
+    let mut world = World::serving();
+    world.command(Command::Stop);
+    world.see(Seen::Stopped);
+    let until = world.rental.record().advance.until.unwrap();
+    world.command(Command::Start);
+    while world.rental.state() == State::Starting(Told::NotYet) {
+        world.now = world.rental.poll_timeout().unwrap();
+        world.tick();
+    }
+    assert_eq!(world.rental.state(), State::Terminating);
+    assert_eq!(world.rental.record().cause, Some(Cause::LedgerSilent));
+    assert_eq!(world.now, until - Span::from_secs(60));
 }
