@@ -45,6 +45,37 @@ impl Costs {
         first.from = first.from.min(at);
     }
 
+    /// News that is older than what is known, and of which nothing newer tells: when a run ended and only the disk
+    /// was left.
+    pub(super) fn recalled(&mut self, sighting: &Sighting, terms: &Terms) {
+        let (Billing::Disk, Some(from), Some(at)) = (
+            sighting.billing,
+            sighting.billed_from,
+            sighting.billed_until,
+        ) else {
+            return;
+        };
+        let next = self.run_from.filter(|run| at <= *run);
+        let is_known = self.rate_at(at) <= Some(terms.stopped_microusd_per_hour);
+        let is_over = self.until.is_some_and(|until| until <= at);
+        if (next.is_none() && self.run_from != Some(from)) || is_known || is_over {
+            return;
+        }
+        let mut later = self.segments.clone();
+        later.retain(|segment| next.is_some_and(|run| run < segment.from));
+        if let (Some(run), Some(rate)) = (next, next.and_then(|run| self.rate_at(run))) {
+            later.insert(0, segment(run, rate));
+        }
+        self.set_rate(at, terms.stopped_microusd_per_hour);
+        for Segment {
+            from,
+            microusd_per_hour,
+        } in later
+        {
+            self.set_rate(from, microusd_per_hour);
+        }
+    }
+
     /// The vendor shows the machine. A machine that is alive after all opens the window again.
     pub(super) fn sighted(&mut self, sighting: &Sighting, terms: &Terms) {
         self.is_void = false;
@@ -113,6 +144,12 @@ impl Costs {
     /// The rate in force.
     pub fn rate(&self) -> Option<u64> {
         self.segments.last().map(|last| last.microusd_per_hour)
+    }
+
+    fn rate_at(&self, at: Timestamp) -> Option<u64> {
+        let mut before = self.segments.iter().rev();
+        let found = before.find(|segment| segment.from <= at);
+        found.map(|segment| segment.microusd_per_hour)
     }
 
     fn running_at(&mut self, sighting: &Sighting, rate: u64) {

@@ -1,5 +1,6 @@
 //! Coming up: the machine boots, its server warms, and from then on it serves.
 
+use super::costs::Costs;
 use super::event::{Fact, Says};
 use super::state::{Creating, EndedBy, Seen, Sighting, State, Then, Told, WarmStep};
 use super::{Action, Cause, Effect, Lifecycle, What};
@@ -71,9 +72,13 @@ impl Lifecycle {
             .record
             .sighted_at
             .is_some_and(|last| sighting.at < last);
-        if self.attempt() == 0 || is_other || is_old {
+        if self.attempt() == 0 || is_other {
             // A twin is the account's to end.
             return;
+        }
+        if is_old {
+            let terms = self.term();
+            return self.reckon_anew(effects, |costs| costs.recalled(sighting, &terms));
         }
         self.record.sighted_at = Some(sighting.at);
         self.record.absences = super::Absences::default();
@@ -87,18 +92,30 @@ impl Lifecycle {
 
     /// What the sighting says about the cost.
     fn reckon(&mut self, sighting: &Sighting, effects: &mut Vec<Effect>) {
-        let (terms, attempt) = (self.term(), self.attempt());
         if let Some(current) = self.current_mut() {
-            let before = current.costs.clone();
-            if current.sent_at.is_none() {
-                current.sent_at = Some(sighting.at);
-            }
+            current.sent_at.get_or_insert(sighting.at);
+        }
+        let terms = self.term();
+        self.reckon_anew(effects, |costs| {
             // An end that is known stays what it is, unless the vendor itself names it; only a machine that is
             // alive opens the window again.
-            let is_known = sighting.seen == Seen::Terminated && before.until.is_some();
+            let is_known = sighting.seen == Seen::Terminated && costs.until.is_some();
             if !is_known || sighting.billed_until.is_some() {
-                current.costs.sighted(sighting, &terms);
+                costs.sighted(sighting, &terms);
             }
+        });
+    }
+
+    /// Changes what the attempt costs; its ledger is told of what it sees of that.
+    pub(super) fn reckon_anew(
+        &mut self,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut Costs),
+    ) {
+        let attempt = self.attempt();
+        if let Some(current) = self.current_mut() {
+            let before = current.costs.clone();
+            change(&mut current.costs);
             if !current.costs.is_stated_like(&before) {
                 effects.push(Effect::StateWindow { attempt });
             }

@@ -279,6 +279,55 @@ fn one_that_somebody_else_started_asks_every_ten_seconds_and_ends_after_two_minu
 }
 
 #[test]
+fn the_end_of_a_run_that_only_old_news_tell_of_is_reckoned() {
+    let mut world = World::serving();
+    let from = world.now - Span::from_secs(300);
+    let mut running = world.sighting(Seen::Running);
+    running.billed_from = Some(from);
+    world.hear(Fact::Seen(running.clone()));
+    world.command(Command::Stop);
+    world.now = world.now + Span::from_secs(100);
+    let stopped_at = world.now - Span::from_secs(60);
+    let mut stopped = world.sighting(Seen::Stopped);
+    (stopped.billed_from, stopped.billed_until) = (Some(from), Some(stopped_at));
+    // It is told of after what came next.
+    let told = |next: Sighting| {
+        let mut world = world.copy();
+        world.now = world.now + Span::from_secs(600);
+        let mut next = next;
+        next.at = world.now;
+        world.hear(Fact::Seen(next));
+        let state = world.rental.state();
+        let effects = world.hear(Fact::Seen(stopped.clone()));
+        assert_eq!(world.rental.state(), state);
+        let again = world.hear(Fact::Seen(stopped.clone()));
+        assert_eq!(again, [], "it is known now");
+        let costs = &world.rental.current().unwrap().costs;
+        let segments: Vec<(Timestamp, u64)> = costs
+            .segments
+            .iter()
+            .map(|segment| (segment.from, segment.microusd_per_hour))
+            .collect();
+        (effects, segments, costs.until)
+    };
+    let news = [Effect::StateWindow { attempt: 1 }, Effect::RecordChanged];
+    let until = stopped_at + Span::from_secs(300);
+    let mut ended = world.sighting(Seen::Terminated);
+    (ended.billed_from, ended.billed_until) = (Some(from), Some(until));
+    let expected = vec![(from, 360_000), (stopped_at, 3_600)];
+    assert_eq!(told(ended), (news.to_vec(), expected, Some(until)));
+    let begun = stopped_at + Span::from_secs(120);
+    running.billed_from = Some(begun);
+    let expected = vec![(from, 360_000), (stopped_at, 3_600), (begun, 360_000)];
+    assert_eq!(told(running), (news.to_vec(), expected, None));
+    // What is known better stays.
+    let mut gone = world.sighting(Seen::Terminated);
+    (gone.billed_from, gone.billed_until) = (Some(from), Some(stopped_at));
+    let expected = vec![(from, 360_000)];
+    assert_eq!(told(gone), (Vec::new(), expected, Some(stopped_at)));
+}
+
+#[test]
 fn while_the_ledger_does_not_say_whether_it_may_start_its_disk_is_paid_for_or_given_back() {
     let mut world = World::serving();
     world.command(Command::Stop);
