@@ -24,6 +24,8 @@ pub struct Costs {
     pub run_from: Option<Timestamp>,
     /// Whether a vendor's own rate has been seen: the first one corrects the offer's, later ones are changes.
     pub is_rated: bool,
+    /// From when on it is taken to run, although only the order to start it has left.
+    pub assumed_from: Option<Timestamp>,
 }
 
 impl Costs {
@@ -43,6 +45,24 @@ impl Costs {
             return;
         };
         first.from = first.from.min(at);
+    }
+
+    /// The order to start it again leaves: from now on it may cost what a run costs, until the vendor shows
+    /// what it does.
+    pub(super) fn assume_run(&mut self, at: Timestamp, terms: &Terms) {
+        if !self.is_open() || self.assumed_from.is_some() {
+            return;
+        }
+        let rate = self.rate_of_a_run(terms);
+        self.set_rate(at, rate);
+        self.assumed_from = Some(at);
+    }
+
+    /// It was not started.
+    pub(super) fn assume_no_run(&mut self) {
+        if let Some(from) = self.assumed_from.take() {
+            self.segments.retain(|segment| segment.from < from);
+        }
     }
 
     /// News that is older than what is known, and of which nothing newer tells: when a run ended and only the disk
@@ -79,6 +99,16 @@ impl Costs {
     /// The vendor shows the machine. A machine that is alive after all opens the window again.
     pub(super) fn sighted(&mut self, sighting: &Sighting, terms: &Terms) {
         self.is_void = false;
+        let is_running = matches!(sighting.billing, Billing::Full | Billing::Unknown)
+            && sighting.seen != Seen::Terminated;
+        let names_no_start = sighting
+            .billed_from
+            .is_none_or(|from| self.run_from == Some(from));
+        if is_running && names_no_start {
+            // Since when, nobody knows better.
+            self.assumed_from = None;
+        }
+        self.assume_no_run();
         if sighting.seen == Seen::Terminated {
             if self.segments.is_empty() {
                 self.segments

@@ -1,5 +1,6 @@
 //! Going down: requests finish, the vendor is told, and nothing is forgotten before it has confirmed.
 
+use super::costs::Costs;
 use super::event::{Action, Refusal};
 use super::state::{Creating, State, Then, Told};
 use super::{Cause, Effect, Lifecycle, What};
@@ -156,6 +157,7 @@ impl Lifecycle {
             }
             (State::Starting(Told::Yes), Action::Start) => {
                 effects.push(note);
+                self.reckon_anew(effects, Costs::assume_no_run);
                 self.enter(State::Stopped, Some(Cause::StartRefused), effects);
             }
             _ => {}

@@ -110,6 +110,8 @@ impl Lifecycle {
             State::Requested => self.begin_attempt(effects),
             State::Starting(Told::NotYet) => {
                 self.record.state = State::Starting(Told::Yes);
+                let (now, terms) = (self.now, self.term());
+                self.reckon_anew(effects, |costs| costs.assume_run(now, &terms));
                 self.act(Action::Start, effects);
                 self.look_in(super::down::FIRST_LOOK);
             }

@@ -96,12 +96,16 @@ impl Lifecycle {
             current.sent_at.get_or_insert(sighting.at);
         }
         let terms = self.term();
+        let is_on_its_way = self.record.state == State::Starting(Told::Yes);
         self.reckon_anew(effects, |costs| {
             // An end that is known stays what it is, unless the vendor itself names it; only a machine that is
             // alive opens the window again.
             let is_known = sighting.seen == Seen::Terminated && costs.until.is_some();
             if !is_known || sighting.billed_until.is_some() {
                 costs.sighted(sighting, &terms);
+            }
+            if is_on_its_way && sighting.seen == Seen::Stopped {
+                costs.assume_run(sighting.at, &terms);
             }
         });
     }

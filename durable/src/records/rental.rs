@@ -90,6 +90,7 @@ struct AttemptRow {
     void: bool,
     run_from_ms: Option<i64>,
     is_rated: bool,
+    assumed_from_ms: Option<i64>,
 }
 
 fn ms(at: Option<Timestamp>) -> Option<i64> {
@@ -219,6 +220,7 @@ impl AttemptRow {
             is_void,
             run_from,
             is_rated,
+            assumed_from,
         } = &attempt.costs;
         Self {
             candidate: attempt.candidate,
@@ -229,6 +231,7 @@ impl AttemptRow {
             void: *is_void,
             run_from_ms: ms(*run_from),
             is_rated: *is_rated,
+            assumed_from_ms: ms(*assumed_from),
         }
     }
 
@@ -247,6 +250,7 @@ impl AttemptRow {
                 is_void: self.void,
                 run_from: at(self.run_from_ms),
                 is_rated: self.is_rated,
+                assumed_from: at(self.assumed_from_ms),
             },
         }
     }
@@ -284,6 +288,7 @@ mod tests {
                     is_void: true,
                     run_from: moment(8),
                     is_rated: true,
+                    assumed_from: moment(22),
                 },
             }],
             next_candidate: 3,
@@ -329,7 +334,7 @@ mod tests {
     /// Rows outlive releases: what this one wrote must be read for ever.
     #[test]
     fn the_row_of_this_release_is_pinned() {
-        let json = r#"{"state":"warming/token","since_ms":1,"cause":"idle","wish":"asked","attempts":[{"candidate":2,"sent_at_ms":3,"segments":[{"from_ms":4,"microusd_per_hour":5}],"until_ms":6,"billed_microusd":7,"void":true,"run_from_ms":8,"is_rated":true}],"next_candidate":3,"machine":"pod","sighted_at_ms":9,"absent_lists":1,"absent_looks":2,"listed_at_ms":10,"looked_at_ms":11,"has_served":true,"up_since_ms":12,"ready_since_ms":13,"advance":4,"advance_asked_at_ms":14,"advance_until_ms":15,"advance_denied_at_ms":16,"acts":5,"act_taken_at_ms":17,"looks":6,"next_look_ms":18,"next_warm_ms":19,"warm_failures":7,"called_at_ms":20,"suspect":true,"is_alerted":true,"next_bill_ms":21,"bills_asked":8}"#;
+        let json = r#"{"state":"warming/token","since_ms":1,"cause":"idle","wish":"asked","attempts":[{"candidate":2,"sent_at_ms":3,"segments":[{"from_ms":4,"microusd_per_hour":5}],"until_ms":6,"billed_microusd":7,"void":true,"run_from_ms":8,"is_rated":true,"assumed_from_ms":22}],"next_candidate":3,"machine":"pod","sighted_at_ms":9,"absent_lists":1,"absent_looks":2,"listed_at_ms":10,"looked_at_ms":11,"has_served":true,"up_since_ms":12,"ready_since_ms":13,"advance":4,"advance_asked_at_ms":14,"advance_until_ms":15,"advance_denied_at_ms":16,"acts":5,"act_taken_at_ms":17,"looks":6,"next_look_ms":18,"next_warm_ms":19,"warm_failures":7,"called_at_ms":20,"suspect":true,"is_alerted":true,"next_bill_ms":21,"bills_asked":8}"#;
         let row = LifecycleRow::from_domain(&record());
         assert_eq!(serde_json::to_string(&row).unwrap(), json);
     }

@@ -279,6 +279,66 @@ fn one_that_somebody_else_started_asks_every_ten_seconds_and_ends_after_two_minu
 }
 
 #[test]
+fn what_was_told_to_start_is_reckoned_as_running_until_the_vendor_shows_what_it_does() {
+    let rates = |world: &World| -> Vec<u64> {
+        let costs = &world.rental.current().unwrap().costs;
+        let rates = costs.segments.iter();
+        rates.map(|segment| segment.microusd_per_hour).collect()
+    };
+    let told = || {
+        let mut world = World::serving();
+        world.command(Command::Stop);
+        world.now = world.now + Span::from_secs(100);
+        world.see(Seen::Stopped);
+        world.now = world.now + Span::from_secs(100);
+        let asked = world.command(Command::Start);
+        let effects = world.pay(&asked);
+        assert!(effects.contains(&Effect::StateWindow { attempt: 1 }));
+        assert_eq!(rates(&world), [360_000, 3_600, 360_000]);
+        world
+    };
+    // It is still down: the order may be done any moment.
+    let mut world = told();
+    world.now = world.now + Span::from_secs(5);
+    world.see(Seen::Stopped);
+    assert_eq!(rates(&world), [360_000, 3_600, 360_000]);
+    let costs = &world.rental.current().unwrap().costs;
+    assert_eq!(costs.segments[2].from, world.now);
+    // The vendor says when it began.
+    let begun = world.now + Span::from_secs(600);
+    world.now = world.now + Span::from_secs(700);
+    let mut running = world.sighting(Seen::Running);
+    running.billed_from = Some(begun);
+    world.hear(Fact::Seen(running));
+    let costs = &world.rental.current().unwrap().costs;
+    assert_eq!(costs.segments[2].from, begun);
+    assert_eq!(rates(&world), [360_000, 3_600, 360_000]);
+    // The vendor does not say when it began.
+    let mut world = told();
+    let assumed = world.now;
+    world.now = world.now + Span::from_secs(700);
+    world.see(Seen::Running);
+    let costs = &world.rental.current().unwrap().costs;
+    assert_eq!(costs.segments[2].from, assumed);
+    assert_eq!(rates(&world), [360_000, 3_600, 360_000]);
+    // It never was started.
+    let mut world = told();
+    world.now = world.now + Span::from_secs(60);
+    let effects = world.hear(Fact::Refused(Action::Start, Refusal::Unavailable));
+    assert!(effects.contains(&Effect::StateWindow { attempt: 1 }));
+    assert_eq!(rates(&world), [360_000, 3_600]);
+    // It is given back, and the vendor says when its disk went.
+    let mut world = told();
+    world.command(Command::Terminate);
+    let mut ended = world.sighting(Seen::Terminated);
+    ended.billed_until = Some(world.now + Span::from_secs(9));
+    world.now = world.now + Span::from_secs(20);
+    ended.at = world.now;
+    world.hear(Fact::Seen(ended));
+    assert_eq!(rates(&world), [360_000, 3_600]);
+}
+
+#[test]
 fn the_end_of_a_run_that_only_old_news_tell_of_is_reckoned() {
     let mut world = World::serving();
     let from = world.now - Span::from_secs(300);
