@@ -28,7 +28,8 @@ impl Lifecycle {
             State::Provisioning(creating) => {
                 if self.record.wish.is_none() {
                     self.record.wish = Some(cause);
-                    if creating == Creating::Unsent {
+                    // Also one that has left: where the same "create" again is the same machine, it is repeated.
+                    if creating != Creating::Ambiguous {
                         effects.push(Effect::Withdraw {
                             attempt: self.attempt(),
                         });

@@ -39,6 +39,8 @@ pub struct Attempt {
     pub sent_at: Option<Timestamp>,
     /// A "create" has left whose outcome nobody knows.
     pub in_doubt: bool,
+    /// It is not to be sent (again).
+    pub recalled: bool,
     /// Nobody waits for it any more.
     pub abandoned: bool,
     /// Its instance waits for the word of a whole list.
@@ -134,6 +136,7 @@ impl Attempt {
             rented_at: now,
             sent_at: None,
             in_doubt: false,
+            recalled: false,
             abandoned: false,
             asked: false,
             machine: None,
@@ -164,7 +167,7 @@ impl Attempt {
         if self.stage != Stage::Sent {
             return Next::Settled;
         }
-        let is_late = self.create_deadline() <= now;
+        let is_late = self.is_given_up(now);
         let next = match failure {
             Failure::NotDone if !is_late => Next::Again,
             Failure::NotDone if self.in_doubt => Next::Unclear,
@@ -191,6 +194,11 @@ impl Attempt {
         self.rented_at + CREATE_DEADLINE
     }
 
+    /// Whether a "create" that has not gone well is given up: its time is up, or nobody wants it any more.
+    pub fn is_given_up(&self, now: Timestamp) -> bool {
+        self.recalled || self.create_deadline() <= now
+    }
+
     /// The "create" waits to be sent (again), and its time is up.
     pub fn give_up_waiting(&mut self, now: Timestamp) -> Next {
         let next = match self.stage {
@@ -206,8 +214,9 @@ impl Attempt {
         next
     }
 
-    /// It shall not be sent. Whether it will not be.
+    /// It shall not be sent. Whether it will not be. One that may have been done is at least not repeated.
     pub fn withdraw(&mut self, now: Timestamp) -> bool {
+        self.recalled = true;
         if self.stage == Stage::Unsent {
             self.enter(now, Stage::Over(Ending::Withdrawn));
         }

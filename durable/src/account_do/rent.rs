@@ -157,7 +157,7 @@ impl Account {
             .filter_map(|(errand, call)| match errand {
                 Errand::Create(id) => {
                     let tracked = self.attempts.get(id)?;
-                    let is_late = tracked.attempt.create_deadline() <= cx.now;
+                    let is_late = tracked.attempt.is_given_up(cx.now);
                     is_late.then(|| (id.clone(), call.last_error.clone()))
                 }
                 _ => None,

@@ -259,3 +259,25 @@ fn an_attempt_that_nobody_speaks_of_is_asked_about() {
     assert_eq!(world.rental.state(), State::Failed);
     assert_eq!(world.rental.poll_timeout(), None);
 }
+
+#[test]
+fn a_create_that_has_left_is_withdrawn_too_so_that_nobody_repeats_it() {
+    let mut world = World::new();
+    let first = world.first.clone();
+    world.pay(&first);
+    world.hear(Fact::CreateSent);
+    assert_eq!(
+        world.command(Command::Terminate),
+        [
+            Effect::Withdraw { attempt: 1 },
+            Effect::Announce,
+            Effect::RecordChanged
+        ]
+    );
+    // What is unclear is repeated by nobody.
+    let mut world = unclear();
+    assert_eq!(
+        world.command(Command::Terminate),
+        [Effect::Announce, Effect::RecordChanged]
+    );
+}

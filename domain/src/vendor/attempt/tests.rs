@@ -59,7 +59,7 @@ fn a_create_without_an_answer_is_repeated_only_where_that_is_the_same_machine() 
     let mut attempt = sent();
     let next = attempt.create_failed(after(599), Failure::Unclear, true);
     assert_eq!((next, attempt.stage), (Next::Again, Stage::Sent));
-    assert!(attempt.may_be_alive() && !attempt.withdraw(after(599)));
+    assert!(attempt.may_be_alive());
     // Too many calls now says nothing of the one before.
     let next = attempt.create_failed(after(599), Failure::NotDone, true);
     assert_eq!((next, attempt.stage), (Next::Again, Stage::Sent));
@@ -108,6 +108,29 @@ fn only_what_was_not_sent_can_be_withdrawn() {
         assert!(!attempt.withdraw(after(1)));
         assert_eq!(attempt.stage, stage);
     }
+}
+
+#[test]
+fn a_create_that_was_withdrawn_is_not_repeated() {
+    // Under way when nobody wants it any more: whatever comes of it, it was the last.
+    for (failure, expected) in [
+        (Failure::Unclear, Next::Unclear),
+        (Failure::NotDone, Next::Refused),
+        (NO, Next::Refused),
+    ] {
+        let mut attempt = sent();
+        assert!(!attempt.withdraw(after(1)));
+        assert_eq!(attempt.stage, Stage::Sent);
+        assert!(attempt.is_given_up(after(1)));
+        assert_eq!(attempt.create_failed(after(2), failure, true), expected);
+    }
+    // Waiting to be repeated: it is given up at once.
+    let mut attempt = sent();
+    attempt.create_failed(after(1), Failure::Unclear, true);
+    assert!(!attempt.is_given_up(after(2)));
+    assert!(!attempt.withdraw(after(2)));
+    assert!(attempt.is_given_up(after(2)));
+    assert_eq!(attempt.give_up_waiting(after(2)), Next::Unclear);
 }
 
 #[test]

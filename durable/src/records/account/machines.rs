@@ -65,6 +65,8 @@ pub(super) struct AttemptDef {
     #[serde(default)]
     in_doubt: bool,
     #[serde(default)]
+    recalled: bool,
+    #[serde(default)]
     abandoned: bool,
     #[serde(default)]
     asked: bool,
