@@ -37,6 +37,9 @@ pub struct Attempt {
     pub rented_at: Timestamp,
     /// When its "create" first left.
     pub sent_at: Option<Timestamp>,
+    /// By when its machine was made, if one was: when its last "create" left, or when it was first seen. A vendor's
+    /// lists and look-ups lag behind that.
+    pub made_by: Option<Timestamp>,
     /// A "create" has left whose outcome nobody knows.
     pub in_doubt: bool,
     /// It is not to be sent (again).
@@ -135,6 +138,7 @@ impl Attempt {
             since: now,
             rented_at: now,
             sent_at: None,
+            made_by: None,
             in_doubt: false,
             recalled: false,
             abandoned: false,
@@ -159,6 +163,7 @@ impl Attempt {
         self.enter(now, Stage::Sent);
         let is_first = self.sent_at.is_none();
         self.sent_at.get_or_insert(now);
+        self.made_by = Some(now);
         is_first
     }
 
@@ -236,6 +241,9 @@ impl Attempt {
             return Sight::Unwanted;
         }
         let is_first = self.machine.is_none();
+        if is_first {
+            self.made_by = Some(now);
+        }
         self.machine = Some(machine.clone());
         self.sighted_at = Some(now);
         self.absences = 0;
@@ -258,29 +266,39 @@ impl Attempt {
         }
     }
 
-    /// The vendor, asked at `asked_at`, did not show it.
-    pub fn missed(&mut self, now: Timestamp, asked_at: Timestamp, in_list: bool, lag: Span) {
+    /// The vendor, asked at `asked_at`, did not show it. Whether that says anything: within the vendor's lag it
+    /// does not.
+    pub fn missed(
+        &mut self,
+        now: Timestamp,
+        asked_at: Timestamp,
+        in_list: bool,
+        lag: Span,
+    ) -> bool {
+        let is_past_order =
+            !in_list && self.destroy_taken_at.is_some_and(|taken| taken <= asked_at);
+        let is_late_enough = self.is_past_lag(asked_at, lag) || is_past_order;
+        if matches!(self.stage, Stage::Unclear | Stage::Alive) && !is_late_enough {
+            return false;
+        }
         if in_list {
             self.asked = false;
         }
         let counts = match self.stage {
             // Without an id there is nothing else to ask for.
-            Stage::Unclear => in_list && self.is_past_lag(asked_at, lag),
-            Stage::Alive => {
-                let is_past_order = self.destroy_taken_at.is_some_and(|taken| taken <= asked_at);
-                let is_older = self.sighted_at.is_some_and(|sighted| asked_at < sighted);
-                (self.is_past_lag(asked_at, lag) || (!in_list && is_past_order)) && !is_older
-            }
+            Stage::Unclear => in_list,
+            Stage::Alive => self.sighted_at.is_none_or(|sighted| sighted <= asked_at),
             Stage::Unsent | Stage::Sent | Stage::Over(_) => false,
         };
         if !counts || self.absent_at.is_some_and(|last| asked_at <= last) {
-            return;
+            return true;
         }
         self.absent_at = Some(asked_at);
         self.absences = self.absences.saturating_add(1);
         if self.absences >= ABSENCES {
             self.enter(now, Stage::Over(Ending::Gone));
         }
+        true
     }
 
     /// Whether a whole list that was begun then should show it, or its instance waits for what the list says.
@@ -300,8 +318,14 @@ impl Attempt {
         self.machine.is_some() && said_at.is_some_and(|at| begun_at < at)
     }
 
+    /// From when on every list shows its machine, if there is one; nothing while none can have been made.
+    pub fn shows_from(&self, lag: Span) -> Option<Timestamp> {
+        let made_by = self.made_by.or(self.sent_at)?;
+        Some(made_by + lag)
+    }
+
     fn is_past_lag(&self, asked_at: Timestamp, lag: Span) -> bool {
-        self.sent_at.is_none_or(|sent| sent + lag <= asked_at)
+        self.shows_from(lag).is_none_or(|from| from <= asked_at)
     }
 
     /// Whether nobody wants a machine of it.

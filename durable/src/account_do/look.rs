@@ -257,10 +257,13 @@ impl Account {
         let Some(tracked) = self.attempts.get_mut(id) else {
             return Ok(());
         };
-        tracked.attempt.missed(cx.now, asked_at, in_list, lag);
+        self.changed.attempts.insert(id.clone());
+        if !tracked.attempt.missed(cx.now, asked_at, in_list, lag) {
+            // Nobody is told what says nothing.
+            return Ok(());
+        }
         tracked.told_absent = true;
         let never_came = tracked.attempt.is_over() && tracked.attempt.machine.is_none();
-        self.changed.attempts.insert(id.clone());
         let asked_at_ms = asked_at.as_ms();
         let last_seen_ms = tracked.attempt.sighted_at.map(Timestamp::as_ms);
         if never_came {

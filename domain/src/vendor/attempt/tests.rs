@@ -111,6 +111,26 @@ fn only_what_was_not_sent_can_be_withdrawn() {
 }
 
 #[test]
+fn lists_lag_behind_the_last_create_that_left_and_behind_the_first_sight() {
+    let mut attempt = sent();
+    attempt.create_failed(after(55), Failure::Unclear, true);
+    attempt.create_leaves(after(500));
+    attempt.create_failed(after(600), Failure::Unclear, true);
+    assert_eq!(attempt.stage, Stage::Unclear);
+    // Late enough for the first of them, and too early for the second.
+    assert!(!attempt.missed(after(700), after(699), true, LAG));
+    assert_eq!(attempt.absences, 0);
+    assert!(attempt.missed(after(800), after(800), true, LAG));
+    assert_eq!(attempt.absences, 1);
+    attempt.sighted(after(900), &m("m1"), false);
+    assert_eq!(attempt.shows_from(LAG), Some(after(1_200)));
+    assert!(!attempt.missed(after(1_199), after(1_199), false, LAG));
+    assert!(attempt.missed(after(1_200), after(1_200), false, LAG));
+    assert_eq!((attempt.absences, attempt.stage), (1, Stage::Alive));
+    assert_eq!(Attempt::new(T0).shows_from(LAG), None);
+}
+
+#[test]
 fn a_create_that_was_withdrawn_is_not_repeated() {
     // Under way when nobody wants it any more: whatever comes of it, it was the last.
     for (failure, expected) in [

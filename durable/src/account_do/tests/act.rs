@@ -220,7 +220,8 @@ fn a_destroy_that_the_credential_may_not_do_is_told_once_and_tried_all_the_same(
 fn not_found_is_an_absence_and_for_a_stop_a_refusal_too() {
     let mut world = World::renting(IDEMPOTENT);
     let last_seen_ms = Some(world.rig.now.as_ms());
-    world.rig.wait(secs(7));
+    // Beyond the lag of what the vendor shows.
+    world.rig.wait(secs(120));
     world.act("a", Destroy, 1);
     let asked_at_ms = world.rig.now.as_ms();
     let absent = VendorFact::NotSeen {

@@ -87,6 +87,7 @@ fn p2_a_list_that_is_empty_in_a_brown_out_neither_ends_nor_repeats_anything() {
 #[test]
 fn p2_an_id_that_comes_back_is_told_by_its_mark() {
     let mut world = World::renting(PLAIN);
+    world.rig.wait(secs(120));
     let reused = Machine {
         marker: Some(marker("somebody", 1)),
         ..machine("m1", "a")
@@ -153,6 +154,7 @@ fn p3_a_destroy_that_is_taken_is_not_believed_until_the_vendor_shows_it() {
 #[test]
 fn p3_a_404_on_destroy_is_done() {
     let mut world = World::renting(PLAIN);
+    world.rig.wait(secs(120));
     world.act("a", VendorAction::Destroy, 1);
     world.answer(&destroy("m1"), Err(error(ErrorKind::NotFound, "destroy")));
     assert!(matches!(

@@ -33,6 +33,12 @@ fn one_question_is_under_way_for_a_machine() {
 fn not_found_tells_when_it_was_asked() {
     let mut world = World::renting(PLAIN);
     let last_seen_ms = Some(world.rig.now.as_ms());
+    // Within the lag of what the vendor shows it says nothing, and nobody is told.
+    world.rig.wait(secs(119));
+    world.look("a");
+    world.answer(&get("m1"), Err(error(ErrorKind::NotFound, "get")));
+    assert_eq!(world.take_facts(), []);
+    world.rig.wait(secs(1));
     world.look("a");
     let asked_at_ms = world.rig.now.as_ms();
     world.rig.wait(secs(9));
@@ -50,6 +56,7 @@ fn not_found_tells_when_it_was_asked() {
 #[test]
 fn a_machine_of_somebody_else_under_the_same_id_is_not_ours() {
     let mut world = World::renting(PLAIN);
+    world.rig.wait(secs(120));
     world.look("a");
     let other = Machine {
         marker: Some(marker("b", 1)),

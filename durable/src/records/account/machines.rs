@@ -62,6 +62,8 @@ pub(super) struct AttemptDef {
     rented_at: Timestamp,
     #[serde(rename = "sent_at_ms", default, with = "ms_if_any")]
     sent_at: Option<Timestamp>,
+    #[serde(rename = "made_by_ms", default, with = "ms_if_any")]
+    made_by: Option<Timestamp>,
     #[serde(default)]
     in_doubt: bool,
     #[serde(default)]

@@ -93,6 +93,7 @@ fn the_format_of_an_attempt_is_pinned_in_every_stage() {
             "in_doubt": false, "abandoned": false, "asked": false, "machine": "m1",
             "sighted_at_ms": 1_000, "destroy_taken_at_ms": null, "absences": 1,
             "absent_at_ms": 9_000, "recalled": false,
+            "made_by_ms": 1_000,
         })
     );
 }
