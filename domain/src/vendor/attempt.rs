@@ -324,6 +324,18 @@ impl Attempt {
         Some(made_by + lag)
     }
 
+    /// A whole list that was begun after that shows for certain whether anything is left of it. One that was missed
+    /// is looked for once more: vendors have said of a living machine that it is not there, in a list and by its id.
+    pub fn certain_from(&self, lag: Span) -> Option<Timestamp> {
+        let shows_from = self.shows_from(lag)?;
+        let was_missed = self.absences > 0;
+        Some(if was_missed {
+            shows_from.max(self.since)
+        } else {
+            shows_from
+        })
+    }
+
     fn is_past_lag(&self, asked_at: Timestamp, lag: Span) -> bool {
         self.shows_from(lag).is_none_or(|from| from <= asked_at)
     }

@@ -16,7 +16,7 @@ use crate::bindings::directory::DirectoryCommand;
 use crate::bindings::rental::VendorFact;
 use crate::driver::Cx;
 use crate::ports::StoreError;
-use crate::records::account::{AccountRow, Errand, SweepRow, Table};
+use crate::records::account::{AccountRow, Errand, SweepRow, Table, Tracked};
 
 impl Account {
     pub(super) fn configure(
@@ -113,13 +113,40 @@ impl Account {
         let calls = self.calls.keys().filter(|errand| errand.holds_account());
         let calls = calls.count();
         if instances.is_empty() && strays == 0 && calls == 0 {
-            return None;
+            return self.why_unsure();
         }
         let reason = format!(
             "without it nobody could give back what it has rented: {} of its instances may be \
              alive, {strays} machines that nobody owns are not gone yet, {calls} calls are not \
              finished; terminate the instances and try again when the vendor has confirmed",
             instances.len()
+        );
+        Some(RemoveAnswer::Kept {
+            reason,
+            instances: instances.into_iter().collect(),
+        })
+    }
+
+    /// What its vendor may have made all the same and not have shown yet. A whole list that is late enough tells.
+    fn why_unsure(&self) -> Option<RemoveAnswer> {
+        let lag = self.list_lag();
+        let is_unsure = |tracked: &Tracked| {
+            let listed = self.listed.get(tracked.list_region());
+            let certain_from = tracked.attempt.certain_from(lag);
+            certain_from.is_some_and(|from| listed.is_none_or(|begun_at| *begun_at < from))
+        };
+        let attempts = self.attempts.iter();
+        let unsure = attempts.filter(|(_, tracked)| is_unsure(tracked));
+        let instances: BTreeSet<String> = unsure
+            .map(|(id, _)| id.instance.as_str().to_owned())
+            .collect();
+        if instances.is_empty() {
+            return None;
+        }
+        let reason = format!(
+            "something was rented with it so lately that its vendor need not have shown all of it yet, \
+             and what shows up later nobody could give back; try again in {} minutes",
+            lag.as_secs_ceil().div_euclid(60) + 5
         );
         Some(RemoveAnswer::Kept {
             reason,

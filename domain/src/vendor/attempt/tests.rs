@@ -131,6 +131,22 @@ fn lists_lag_behind_the_last_create_that_left_and_behind_the_first_sight() {
 }
 
 #[test]
+fn what_was_missed_is_looked_for_in_one_more_list() {
+    let mut attempt = sent();
+    attempt.sighted(after(1), &m("m1"), false);
+    assert_eq!(attempt.certain_from(LAG), attempt.shows_from(LAG));
+    attempt.missed(after(1_000), after(1_000), true, LAG);
+    attempt.missed(after(1_060), after(1_050), false, LAG);
+    assert_eq!(attempt.stage, Stage::Over(Ending::Gone));
+    assert_eq!(attempt.certain_from(LAG), Some(after(1_060)));
+    // The vendor's own word is enough.
+    let mut attempt = sent();
+    attempt.sighted(after(1_000), &m("m1"), true);
+    assert_eq!(attempt.certain_from(LAG), attempt.shows_from(LAG));
+    assert_eq!(Attempt::new(T0).certain_from(LAG), None);
+}
+
+#[test]
 fn a_create_that_was_withdrawn_is_not_repeated() {
     // Under way when nobody wants it any more: whatever comes of it, it was the last.
     for (failure, expected) in [

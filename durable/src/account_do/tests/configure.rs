@@ -52,7 +52,11 @@ fn an_account_with_nothing_alive_is_forgotten_and_calls_nobody_any_more() {
     world.rent("a");
     let no = error(ErrorKind::Capacity, "create");
     world.answer(&Request::Create(spec("a")), Err(no));
+    // A vendor may refuse and do it all the same: whole lists tell, once they are late enough.
+    assert_eq!(kept(&world.ask(&remove(2))), ["a"]);
+    world.sweep(&[]);
     world.facts.clear();
+    world.said.clear();
     let answer: RemoveAnswer = world.ask(&remove(2));
     assert_eq!(answer, RemoveAnswer::Removed);
     let retire = json!({"command": "retire_account", "org": "acme", "account": "acc_1"});
@@ -177,4 +181,19 @@ fn an_account_that_was_never_told_anything_can_be_removed() {
     world.said.clear();
     world.configure(PLAIN, "r1", 1);
     assert!(!world.view().connected);
+}
+
+#[test]
+fn an_account_stays_until_a_late_list_has_shown_what_was_made() {
+    let mut world = World::renting(PLAIN);
+    world.look("a");
+    world.answer(&super::world::get("m1"), Ok(shown(terminated("m1", "a"))));
+    assert_eq!(world.view().live, 0);
+    // A "create" makes two now and then, and lists lag.
+    assert_eq!(kept(&world.ask(&remove(2))), ["a"]);
+    world.rig.evict();
+    assert_eq!(kept(&world.ask(&remove(2))), ["a"]);
+    world.sweep(&[]);
+    let answer: RemoveAnswer = world.ask(&remove(2));
+    assert_eq!(answer, RemoveAnswer::Removed);
 }
