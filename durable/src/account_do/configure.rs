@@ -93,6 +93,13 @@ impl Account {
         if let Some(kept) = self.why_kept() {
             return Ok(kept);
         }
+        if cx.is_owing()? {
+            // Nobody would wake it, should its alarm get lost.
+            return Ok(RemoveAnswer::Kept {
+                reason: "not everything that it told has arrived yet; try again".to_owned(),
+                instances: Vec::new(),
+            });
+        }
         self.forget_everything(cx, generation)?;
         Ok(RemoveAnswer::Removed)
     }

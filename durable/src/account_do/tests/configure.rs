@@ -197,3 +197,18 @@ fn an_account_stays_until_a_late_list_has_shown_what_was_made() {
     let answer: RemoveAnswer = world.ask(&remove(2));
     assert_eq!(answer, RemoveAnswer::Removed);
 }
+
+#[test]
+fn an_account_stays_until_what_it_told_has_arrived() {
+    let mut world = World::plain();
+    world.rent("a");
+    world.is_deaf = true;
+    let no = error(ErrorKind::Capacity, "create");
+    world.answer(&Request::Create(spec("a")), Err(no));
+    world.sweep(&[]);
+    assert!(kept(&world.ask(&remove(2))).is_empty());
+    world.is_deaf = false;
+    world.wait(secs(60));
+    let answer: RemoveAnswer = world.ask(&remove(2));
+    assert_eq!(answer, RemoveAnswer::Removed);
+}
