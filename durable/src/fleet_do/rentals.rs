@@ -8,12 +8,14 @@ use super::{Fleet, checks};
 use crate::bindings::ObjectName;
 use crate::bindings::fleet::{FleetAnswer, RentalQuery, ServerEntry, ServerState, ServerStatus};
 use crate::bindings::instance::{CheckReport, InstanceCommand};
+use crate::bindings::ledger::LedgerCommand;
 use crate::bindings::rental::{Launch, RentalStatus};
 use crate::driver::Cx;
 use crate::ports::StoreError;
 use crate::records::fleet::ServerRecord;
 use crate::records::rented::RentalRecord;
 use crate::records::renting::load_profile;
+use tidegate_domain::time::Span;
 
 /// Each is looked at every five minutes and has timers of its own; more than this at once is a mistake.
 const MAX_LIVE: usize = 1_000;
@@ -22,6 +24,11 @@ const MAX_CANDIDATES: usize = 5;
 const MAX_SEALED: usize = 32 * 1024;
 /// Every rental is nudged this often, so that a lost alarm is set again.
 const NUDGE_MINUTES: i64 = 5;
+/// And so often for an hour after its life is over: its last words may be on their way.
+const LAST_WORDS: Span = Span::from_secs(3_600);
+/// Then once an hour for as long as it may ask its vendor what it has cost: three days, and one more.
+const BILLS_COME: Span = Span::from_secs(4 * 86_400);
+const NUDGE_OVER_MINUTES: i64 = 60;
 
 impl Fleet {
     pub(super) fn launch(
@@ -301,14 +308,32 @@ impl Fleet {
         Ok(RentalRecord::load(cx.sql, id)?.is_some())
     }
 
-    /// Every rental is nudged every few minutes, each in a minute of its own.
+    /// Every rental is nudged every few minutes, each in a minute of its own; one whose life is over for as long as
+    /// it may still have something to say. So is the ledger, once there was something to pay.
     pub(super) fn nudge_rentals(&self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let minute = cx.now.as_ms().div_euclid(60_000);
-        for id in RentalRecord::live(cx.sql)? {
+        let live = RentalRecord::live(cx.sql)?.into_iter();
+        let live = live.map(|id| (id, NUDGE_MINUTES));
+        let over = RentalRecord::over_since(cx.sql, cx.now - BILLS_COME)?.into_iter();
+        let over = over.map(|(id, since)| {
+            let is_fresh = cx.now.since(since) < LAST_WORDS;
+            (
+                id,
+                if is_fresh {
+                    NUDGE_MINUTES
+                } else {
+                    NUDGE_OVER_MINUTES
+                },
+            )
+        });
+        for (id, every) in live.chain(over).collect::<Vec<_>>() {
             let own = id.bytes().map(i64::from).sum::<i64>();
-            if (minute + own).rem_euclid(NUDGE_MINUTES) == 0 {
+            if (minute + own).rem_euclid(every) == 0 {
                 cx.poke(ObjectName::instance(&self.org, &id), &InstanceCommand::Tick)?;
             }
+        }
+        if minute.rem_euclid(NUDGE_MINUTES) == 0 && RentalRecord::is_any(cx.sql)? {
+            cx.poke(ObjectName::ledger(&self.org), &LedgerCommand::Tick)?;
         }
         if minute.rem_euclid(24 * 60) == 0 {
             RentalRecord::prune(cx.sql, cx.now)?;

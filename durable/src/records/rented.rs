@@ -62,6 +62,34 @@ impl RentalRecord {
         rows.iter().map(Self::read).collect()
     }
 
+    /// Ids of rentals whose life has been over since a moment after `since`, and that moment.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn over_since(
+        sql: &dyn Sql,
+        since: Timestamp,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        sql.exec(
+            "SELECT id, updated_at_ms FROM rentals WHERE over = 1 AND updated_at_ms >= ?",
+            &[Value::from(since.as_ms())],
+        )?
+        .iter()
+        .map(|row| {
+            let at = Timestamp::from_ms(integer(RENTAL, row, 1)?);
+            Ok((text(RENTAL, row, 0)?.to_owned(), at))
+        })
+        .collect()
+    }
+
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn is_any(sql: &dyn Sql) -> Result<bool, StoreError> {
+        Ok(!sql.exec("SELECT 1 FROM rentals LIMIT 1", &[])?.is_empty())
+    }
+
     /// Ids of rentals whose life is not over.
     ///
     /// # Errors
