@@ -287,11 +287,11 @@ impl<A: Surroundings> World<A> {
         let object = self.object(name);
         let (polls, held) = (object.waiting.len(), object.held.len());
         A::happened(self, name, Happening::Evicted { polls });
-        let orphans = self.object(name).evict();
-        self.note(|| format!("{name} is evicted with {polls} polls, {held} turns not on disk"));
         if held > 0 {
             A::happened(self, name, Happening::CommitLost);
         }
+        let orphans = self.object(name).evict();
+        self.note(|| format!("{name} is evicted with {polls} polls, {held} turns not on disk"));
         self.after_eviction(name, orphans);
     }
 

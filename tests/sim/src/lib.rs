@@ -26,6 +26,7 @@ mod situations;
 mod world;
 
 mod gateway;
+mod renting;
 
 pub use situations::Situations;
 pub use world::Violation;
@@ -37,16 +38,19 @@ use world::{Surroundings, World};
 pub enum Which {
     /// Requests go through isolates to servers.
     Gateway,
+    /// GPUs are rented, paid and given back.
+    Renting,
 }
 
 impl Which {
     /// Every world.
-    pub const ALL: [Self; 1] = [Self::Gateway];
+    pub const ALL: [Self; 2] = [Self::Gateway, Self::Renting];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
+            Self::Renting => "renting",
         }
     }
 
@@ -54,6 +58,7 @@ impl Which {
     pub const fn situations(self) -> &'static [&'static str] {
         match self {
             Self::Gateway => gateway::Situation::NAMES,
+            Self::Renting => renting::Situation::NAMES,
         }
     }
 
@@ -61,6 +66,7 @@ impl Which {
     pub const fn regressions(self) -> &'static str {
         match self {
             Self::Gateway => include_str!("../regressions/gateway.txt"),
+            Self::Renting => include_str!("../regressions/renting.txt"),
         }
     }
 
@@ -68,6 +74,7 @@ impl Which {
     pub fn run(self, seed: u64, lines: usize) -> Report {
         match self {
             Self::Gateway => gateway::run(seed, lines),
+            Self::Renting => renting::run(seed, lines),
         }
     }
 }
