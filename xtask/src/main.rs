@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask tidy` checks the rules that no compiler knows, `cargo xtask
-//! contract` that the API keeps what it promised; `cargo xtask sweep` finds rented machines that nobody owns.
+//! contract` that the API keeps what it promised; `cargo xtask sweep` finds rented machines that nobody owns;
+//! `cargo xtask sim` runs the simulation.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -22,14 +23,15 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let root = root();
     let complaints = match words.as_slice() {
-        ["sweep", words @ ..] => return sweep(&root, words),
+        ["sweep", words @ ..] => return program(&root, "tidegate-sweep", "dev", words),
+        ["sim", words @ ..] => return program(&root, "tidegate-sim", "sim", words),
         ["tidy"] => [tidy::complaints(&root), graph::complaints(&root)].concat(),
         ["graph", "--write"] => graph::write(&root),
         ["contract"] => contract::complaints(&root),
         ["contract", "--release"] => contract::release(&root),
         _ => vec![
             "usage: cargo xtask tidy | cargo xtask graph --write | cargo xtask contract [--release] | cargo xtask \
-             sweep …"
+             sweep … | cargo xtask sim …"
                 .to_owned(),
         ],
     };
@@ -43,11 +45,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the sweep, a crate of its own: with its TLS it takes a while to build, which no other chore should wait
-/// for. Its code is passed on; what did not even begin could not tell either, which is 1.
-fn sweep(root: &Path, words: &[&str]) -> ExitCode {
+/// Runs a program that is a crate of its own: it takes a while to build, which no other chore should wait for. Its
+/// code is passed on; what did not even begin could not tell either, which is 1.
+fn program(root: &Path, package: &str, profile: &str, words: &[&str]) -> ExitCode {
     let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--package", "tidegate-sweep"])
+        .args(["run", "--quiet", "--package", package, "--profile", profile])
         .arg("--manifest-path")
         .arg(root.join("Cargo.toml"))
         .arg("--")

@@ -201,7 +201,7 @@ fn show(world: Which, report: &Report, done: u64) {
         );
     }
     println!(
-        "again: cargo run --package tidegate-sim -- --world {} --only-seed {seed} --trace",
+        "again: cargo xtask sim --world {} --only-seed {seed} --trace",
         world.name()
     );
 }
