@@ -26,6 +26,10 @@ pub type CallNo = u64;
 
 /// What a turn is about.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are held at once, and each is read once"
+)]
 pub enum Run {
     /// A message, and who waits for the answer.
     Call {

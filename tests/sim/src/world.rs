@@ -90,6 +90,10 @@ pub enum Happening {
 
 /// Something that happens at a time.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are held at once, and each is read once"
+)]
 pub enum Event<A: Surroundings> {
     /// A message reaches its object.
     ToObject {

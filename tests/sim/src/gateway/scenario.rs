@@ -214,11 +214,14 @@ fn faults(rng: &mut Rng, faults_ms: i64) -> (Faults, Outside) {
     } else {
         0
     };
-    let mut outside = Outside::default();
-    outside.isolate_lost_every_ms = if rng.chance(300) {
+    let isolate_lost_every_ms = if rng.chance(300) {
         rng.pick(&[8_000, 30_000])
     } else {
         0
+    };
+    let mut outside = Outside {
+        isolate_lost_every_ms,
+        ..Outside::default()
     };
     faults.clock_jump_every_ms = if rng.chance(100) { 20_000 } else { 0 };
     faults.clock_jump_ms = rng.pick(&[500, 3_000]);

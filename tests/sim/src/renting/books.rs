@@ -100,8 +100,8 @@ impl World {
 
     /// The ledger agrees with the vendors.
     pub fn check_sums(&mut self) {
-        for org in 0..self.around.scenario.orgs {
-            let windows = self.windows_of(ORGS[org]);
+        for (org, name) in ORGS.iter().enumerate().take(self.around.scenario.orgs) {
+            let windows = self.windows_of(name);
             let mut odd = Vec::new();
             for place in 0..self.around.cloud.machines.len() {
                 let own = self.account_of(place).is_some_and(|it| it.org == org);

@@ -127,7 +127,7 @@ impl World {
             CallHomeAnswer::NotExpected => {
                 self.met(Situation::NotExpected);
                 // Some images end themselves then. That nothing leaks must not depend on it.
-                if place % 2 == 0 && is_up {
+                if place.is_multiple_of(2) && is_up {
                     self.begins_to_end(place, Ending::Itself);
                 }
             }

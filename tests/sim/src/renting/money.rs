@@ -11,7 +11,7 @@ use tidegate_durable::bindings::ledger::{Advance, AdvanceAnswer, Period};
 use super::World;
 use super::looks::SWEEP_MS;
 use super::operator::ORGS;
-use super::oracle::{AttemptKey, Cap, Ill, Paid};
+use super::oracle::{AttemptKey, Ill, Paid};
 use super::scenario::MINUTE;
 use super::situations::Situation;
 
@@ -107,12 +107,7 @@ impl World {
             return;
         }
         let promised = self.promised(scope);
-        let known = self
-            .around
-            .oracle
-            .caps
-            .entry(scope.to_owned())
-            .or_insert_with(Cap::default);
+        let known = self.around.oracle.caps.entry(scope.to_owned()).or_default();
         let was = known.cap.unwrap_or(u64::MAX);
         let is = cap.unwrap_or(u64::MAX);
         if is < was {

@@ -101,7 +101,7 @@ impl World {
         let is_kept = match lie {
             Lie::Nothing | Lie::Old => true,
             Lie::Empty => false,
-            Lie::Half => place % 2 == 0,
+            Lie::Half => place.is_multiple_of(2),
         };
         let was_there = machine
             .gone_at

@@ -16,7 +16,7 @@ impl World {
         let machine = &self.around.cloud.machines[place];
         let lasts = match self.vendor_of(place) {
             // Some are shown for a while, most are not.
-            Vendor::RunPod if place % 3 == 0 => POD_LINGERS_MS,
+            Vendor::RunPod if place.is_multiple_of(3) => POD_LINGERS_MS,
             Vendor::RunPod => 0,
             Vendor::Aws => AWS_LINGERS_MS,
         };
