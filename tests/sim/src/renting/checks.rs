@@ -317,6 +317,27 @@ impl World {
             .collect()
     }
 
+    /// A rental takes its machine for gone, and nobody had told it to end.
+    pub fn check_lost(&mut self, name: &ObjectName, seen: &Seen) {
+        let mut machines = self.around.cloud.machines.iter().enumerate();
+        let alive = machines.find(|(place, machine)| {
+            let is_its = self.around.oracle.adopted.contains(place)
+                && seen.machine.as_deref() == Some(machine.id.as_str());
+            let is_denied = self.around.oracle.denied.contains(place);
+            is_its && machine.is_there() && machine.told_at.is_none() && !is_denied
+        });
+        if let Some((_, machine)) = alive {
+            let words = format!(
+                "{name} takes {} for gone, of which only lists said so",
+                machine.id
+            );
+            self.violate(
+                "a living machine is not taken for gone before its vendor has denied it by its id",
+                words,
+            );
+        }
+    }
+
     /// An account took another credential.
     pub fn check_rotation(&mut self, account: usize, key: &str) {
         let blind = self.live_machines_of(account);

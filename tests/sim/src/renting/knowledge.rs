@@ -145,7 +145,10 @@ impl World {
                 }
             }
             (State::Terminating, Some(Cause::LateSighting)) => self.met(Situation::LateSighting),
-            (State::Lost, _) => self.met(Situation::Ghost),
+            (State::Lost, _) => {
+                self.met(Situation::Ghost);
+                self.check_lost(name, after);
+            }
             (State::Failed, Some(Cause::NothingToRent)) => self.met(Situation::NothingToRent),
             (State::Failed, Some(Cause::Budget))
                 if was.is_none_or(|was| was == State::Requested) =>

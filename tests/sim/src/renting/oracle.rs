@@ -131,6 +131,8 @@ pub struct Oracle {
     pub revisions: BTreeMap<(String, String), u64>,
     /// How far clocks have jumped, in all.
     pub jumps_ms: i64,
+    /// Machines of which their vendor has said, asked by their id, that they are not there, which they were.
+    pub denied: BTreeSet<usize>,
     /// Customer accounts that let nobody in at some time.
     pub locked: BTreeSet<usize>,
     /// Launches that were refused for their budget, and when.

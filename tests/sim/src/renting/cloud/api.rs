@@ -178,6 +178,7 @@ impl World {
         let lies = is_sick && self.rng.chance(150);
         if lies && self.around.cloud.tenants[tenant].denied.insert(machine) {
             self.met(Situation::DeniedAMachine);
+            self.around.oracle.denied.insert(machine);
             return Err(ProviderError::new(
                 ErrorKind::NotFound,
                 "get",
