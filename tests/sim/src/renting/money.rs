@@ -80,9 +80,12 @@ impl World {
             .and_then(|key| self.paid(key))
             .and_then(|paid| paid.until);
         let is_adopted = self.around.oracle.adopted.contains(&place);
+        // One that was taken for gone, and is not, is seen by the next sweep: what is over has a bound of its own.
         let is_current = machine.marker.as_ref().is_some_and(|marker| {
             self.rental_of(marker).is_some_and(|seen| {
-                seen.attempt == marker.attempt && seen.machine.as_deref() == Some(&machine.id)
+                seen.attempt == marker.attempt
+                    && seen.machine.as_deref() == Some(&machine.id)
+                    && !seen.state.is_over()
             })
         });
         let is_unpaid = machine.meter.is_running()
