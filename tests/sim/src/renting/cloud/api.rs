@@ -174,16 +174,18 @@ impl World {
     fn gets(&mut self, tenant: usize, id: &str) -> Result<Reply, ProviderError> {
         let machine = self.shown(tenant, id, "get")?;
         let is_sick = self.mood(tenant) == Some(Mood::Sick);
-        // Never twice of one machine: nobody could tell that from the truth, when what was said in between got lost.
+        // Never twice in a row: nobody could tell that from the truth.
         let lies = is_sick && self.rng.chance(150);
-        if lies && self.around.oracle.denied.insert(machine) {
+        if lies && self.around.cloud.tenants[tenant].denied.insert(machine) {
             self.met(Situation::DeniedAMachine);
+            self.around.oracle.denied.insert(machine);
             return Err(ProviderError::new(
                 ErrorKind::NotFound,
                 "get",
                 "there is no such machine",
             ));
         }
+        self.around.cloud.tenants[tenant].denied.remove(&machine);
         let mut report = self.report(machine);
         self.may_be_odd(tenant, &mut report);
         Ok(Reply::Machine {

@@ -57,6 +57,8 @@ pub struct Tenant {
     allowed_at: i64,
     /// Accounts whose last whole list was a lie: the next is not.
     lied_to: BTreeSet<ObjectName>,
+    /// Machines about whose absence the last answer lied: the next does not.
+    denied: BTreeSet<usize>,
 }
 
 /// A call that is under way.
@@ -89,6 +91,7 @@ impl Tenant {
             lockouts: Vec::new(),
             allowed_at: now,
             lied_to: BTreeSet::new(),
+            denied: BTreeSet::new(),
         }
     }
 
