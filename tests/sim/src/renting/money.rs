@@ -7,6 +7,7 @@
 
 use tidegate_durable::bindings::ObjectName;
 use tidegate_durable::bindings::ledger::{Advance, AdvanceAnswer, Period};
+use tidegate_provider_api::Ending;
 
 use super::World;
 use super::looks::SWEEP_MS;
@@ -203,6 +204,12 @@ impl World {
                 for started in &machine.started_outside {
                     let unseen = SWEEP_MS + self.trouble(machine.tenant, *started, self.now);
                     tolerance += price(rate, unseen + 2 * MINUTE + self.slack());
+                }
+                // One that somebody else ended is reckoned until it was last seen, and its vendor may name its end later.
+                let is_ours = machine.ended_by == Some(Ending::Asked);
+                if let (Some(gone), false) = (machine.gone_at, is_ours) {
+                    let unseen = SWEEP_MS + self.trouble(machine.tenant, self.start, gone);
+                    tolerance += price(rate, unseen + self.slack());
                 }
                 // The meter has its minimum for every run, the promise once.
                 if machine.meter.had_short_runs() {
