@@ -30,7 +30,7 @@ pub(super) use view::{failure, offer};
 const MAX_PAGE: u32 = 500;
 const PAGE: u32 = 100;
 
-/// The disk that a listed offer's prices are for: what a profile has unless it says otherwise.
+/// The disk that a listed offer's prices are for: the most that a profile has unless it says otherwise.
 pub(crate) const COMMON_DISK_GB: u32 = 100;
 
 /// The offers that match, in order.
